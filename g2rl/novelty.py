@@ -1,0 +1,43 @@
+"""Step two of G2RL: how much of a response's gradient direction do the other responses to the prompt leave unexplained?
+
+Shape suffixes: N responses, H components of a feature, G groups of one size, M members of such a group.
+"""
+
+import torch
+from torch import Tensor
+
+from g2rl.geometry import group_cosines
+
+
+@torch.no_grad()
+def exploration_scores(features: Tensor, rewards: Tensor, group_ids: Tensor, *, square_root: bool = True) -> Tensor:
+    """Exploration score nu of every response, eq. 9–11 of G2RL (arXiv 2512.15687).
+
+        S_ij = cosine of features i and j        w_ij = exp(r_j) / Σ_{k≠i} exp(r_k)
+        nu_i = sqrt(max(1 − Σ_{j≠i} w_ij S_ij², 0))
+
+    Peers are the other responses of the group; a correct one weighs e² times a wrong one.
+    A feature that is zero (norm at most 1e-8) or not finite has no direction: its response scores 0 and is nobody's
+    peer, so that the weights of the others are normalised over those that remain. A response without any peer, as in a
+    group of one, scores 0.
+
+    Args:
+        features: [N, H], floating point; bfloat16 and float32 are accumulated in float64.
+        rewards: [N] base rewards, +1 or −1.
+        group_ids: [N] int64, which prompt; rows in any order, groups of any size.
+        square_root: False gives the plain form 1 − Σ w S². The paper's text may be read either way.
+
+    Returns:
+        [N] in [0, 1], float32 (float64 for float64 features), never NaN, without gradient.
+    """
+    scores_N = torch.zeros(len(features), dtype=torch.float64, device=features.device)
+    for rows_GM, cosines_GMM in group_cosines(features, group_ids):
+        itself_MM = torch.eye(rows_GM.shape[1], dtype=torch.bool, device=rows_GM.device)
+        attraction_GM = rewards[rows_GM].double().exp()
+        weights_GMM = attraction_GM[:, None, :].masked_fill(itself_MM, 0)
+        weights_GMM = weights_GMM / weights_GMM.sum(-1, keepdim=True)
+        explained_GM = (weights_GMM * cosines_GMM.square()).sum(-1)
+        scores_N[rows_GM] = (1 - explained_GM).clamp(min=0)
+    if square_root:
+        scores_N = scores_N.sqrt()
+    return scores_N.to(torch.promote_types(features.dtype, torch.float32))
