@@ -52,7 +52,9 @@ class Method:
 
     def __init_subclass__(cls) -> None:
         if unknown := cls.needs - INPUTS:
-            raise ValueError(f"{cls.__name__}.needs names {', '.join(unknown)}; there are only {', '.join(INPUTS)}.")
+            raise ValueError(
+                f"{cls.__name__}.needs names {', '.join(sorted(unknown))}; there are only {', '.join(sorted(INPUTS))}."
+            )
 
     @property
     def inputs(self) -> frozenset[str]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from g2rl.methods.base import Method, Samples, sample_metrics
+from g2rl.methods.base import Samples, sample_metrics
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.grpo import GRPO
 
@@ -107,16 +107,3 @@ def test_bad_settings_are_named_as_in_the_configuration(setting):
 def test_a_scale_that_mixes_wrong_and_right_warns():
     with pytest.warns(UserWarning, match=r"exploration\.scale=1\.5 with exploration\.form=prose"):
         G2RL(form="prose", scale=1.5)
-
-
-def test_zero_one_rewards_are_refused():
-    with pytest.raises(ValueError, match=r"must be \+1 or -1"):
-        Samples(torch.tensor([0.0, 1.0]), torch.zeros(2).long(), torch.ones(2, dtype=torch.bool))
-
-
-def test_inputs():
-    assert GRPO().inputs == frozenset()
-    assert GRPO(log_geometry=True).inputs == {"features"}
-    assert G2RL().inputs == G2RL(log_geometry=True).inputs == {"features"}
-    with pytest.raises(ValueError, match=r"Typo\.needs names feature; there are only"):
-        type("Typo", (Method,), {"needs": frozenset({"feature"})})
