@@ -2,15 +2,28 @@
 
 from collections.abc import Callable, Sequence
 
+from g2rl.verify import VerifierPool, same_answer
+
+NO_ANSWER = -1
+
 EqualMany = Callable[[Sequence[tuple[str, str]]], list[bool]]
-"""Says for each pair (answer, answer) whether they are equal."""
+"""Says for each pair of answers whether they are equal."""
 
 
 def answers_equal(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    """Equality as the verifier of rewards has it, in this process and without a time limit."""
-    from g2rl.verify import verify_math
+    """Equality as the verifier of the rewards has it, in this process and without a time limit."""
+    return [same_answer(a, b) for a, b in pairs]
 
-    return [verify_math(f"\\boxed{{{answer}}}", other).correct for answer, other in pairs]
+
+def equal_in_pool(pool: VerifierPool) -> EqualMany:
+    """The same in the pool's worker processes: a comparison that passes the time limit counts as not equal."""
+
+    def equal_many(pairs: Sequence[tuple[str, str]]) -> list[bool]:
+        both_ways = [(f"\\boxed{{{x}}}", y) for a, b in pairs for x, y in ((a, b), (b, a))]
+        verdicts = pool.verify_many(both_ways)
+        return [there.correct and back.correct for there, back in zip(verdicts[::2], verdicts[1::2], strict=True)]
+
+    return equal_many
 
 
 def answer_classes(
@@ -29,21 +42,21 @@ def answer_classes(
     Returns:
         P x N class numbers, unique within a problem; -1 for no answer.
     """
-    class_of: list[dict[str, int]] = [{} for _ in answers]  # distinct wrong answer -> class, by problem
     waiting = [
         list(dict.fromkeys(a for a, right in zip(row, verdicts, strict=True) if a and not right))
         for row, verdicts in zip(answers, correct, strict=True)
     ]
+    class_of: list[dict[str, int]] = [{} for _ in answers]  # wrong answer -> class, by problem
+    number = 0  # of the class of correct answers
     while any(waiting):
+        number += 1
         pairs = [(answer, row[0]) for row in waiting for answer in row[1:]]
         equal = iter(equal_many(pairs) if pairs else [])
         for p, row in enumerate(waiting):
-            if row:
-                number = len(row)  # falls with every round, so it is new; 0 is the correct answer
-                joins = [row[0]] + [answer for answer in row[1:] if next(equal)]
-                class_of[p].update(dict.fromkeys(joins, number))
-                waiting[p] = [answer for answer in row if answer not in class_of[p]]
+            joining = row[:1] + [answer for answer in row[1:] if next(equal)]
+            class_of[p].update(dict.fromkeys(joining, number))
+            waiting[p] = [answer for answer in row if answer not in class_of[p]]
     return [
-        [-1 if not a else 0 if right else class_of[p][a] for a, right in zip(row, correct[p], strict=True)]
-        for p, row in enumerate(answers)
+        [NO_ANSWER if not a else 0 if right else classes[a] for a, right in zip(row, verdicts, strict=True)]
+        for row, verdicts, classes in zip(answers, correct, class_of, strict=True)
     ]

@@ -13,9 +13,8 @@ from math import comb
 
 import numpy as np
 
-from g2rl.evaluation.equivalence import EqualMany, answer_classes, answers_equal
+from g2rl.evaluation.equivalence import NO_ANSWER, EqualMany, answer_classes, answers_equal
 
-NO_ANSWER = -1
 NUM_SUBSETS = 1000  # of k samples out of n; all of them where there are no more than that
 NUM_RESAMPLES = 10_000
 
@@ -133,13 +132,15 @@ def validation_metrics(
     correct: Sequence[bool],
     answers: Sequence[str | None],
     *,
-    equal_many: EqualMany = answers_equal,
+    equal_many: EqualMany,
 ) -> dict[str, float]:
     """What a trainer logs after a validation: `val/<data source>/pass@k` and `maj@n`, means over problems.
 
     The four sequences have one entry per sample, in any order; samples of one problem share its id. n is the number of
     samples a problem (of the problem with the fewest), k runs over the powers of two up to n, and n. A sample that was
     never generated is to be passed as wrong and without an answer, so that every problem has n.
+
+    `equal_many` is `equal_in_pool(pool)`, so that no pair of answers can hang the trainer.
 
     Raises:
         ValueError: the sequences differ in length.

@@ -1,0 +1,126 @@
+"""`python -m g2rl.evaluation MODEL BENCHMARK...`, `... geometry MODEL...`, `... --compare RUN...`.
+
+One engine in this process. `scripts/eval.sh` takes the same arguments, reads verl checkpoints too and spreads the work
+over all GPUs.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+
+from g2rl.evaluation.benchmarks import load_benchmark
+from g2rl.evaluation.compare import (
+    comparison_rows,
+    decoding_differences,
+    labelled,
+    latex,
+    load_results,
+    markdown,
+)
+from g2rl.evaluation.runs import open_runs, sample_runs, score_run
+from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
+from g2rl.verify import VerifierPool
+
+MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
+"""(arguments, model, settings, tokens of the longest prompt) -> engine."""
+
+
+def one_engine(args: argparse.Namespace, model: str, settings: SamplingSettings, max_prompt_tokens: int) -> Sampler:
+    if args.data_parallel not in (None, 1):
+        raise ValueError("--data-parallel needs Ray: run `bash scripts/eval.sh` with the same arguments.")
+    return VLLMSampler(model, settings, max_prompt_tokens=max_prompt_tokens, tensor_parallel=args.tensor_parallel)
+
+
+def main(
+    argv: Sequence[str] | None = None,
+    *,
+    make_sampler: MakeSampler = one_engine,
+    model_folder: Callable[[str], str] = str,
+) -> None:
+    """
+    Args:
+        make_sampler: builds the engine.
+        model_folder: turns a model argument into a Hugging Face folder or name.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    commands = {"sample": evaluate, "geometry": geometry, "--compare": compare}
+    command = arguments.pop(0) if arguments and arguments[0] in commands else "sample"
+    args = _parser(command).parse_args(arguments)
+    args.make_sampler, args.model_folder = make_sampler, model_folder
+    try:
+        commands[command](args)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise SystemExit(f"error: {error}") from error
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """Sample, verify, write the results and print them beside the published ones."""
+    label, path = labelled(args.model)
+    out = args.out or Path("outputs/evaluation") / label
+    benchmarks = [load_benchmark(name, args.data_dir) for name in args.benchmarks]
+    model, settings = args.model_folder(str(path)), _settings(args)
+    runs = open_runs(model, benchmarks, settings, out)
+    sample_runs(runs, model, settings, partial(args.make_sampler, args))
+    engine = {"tensor_parallel": args.tensor_parallel, "data_parallel": args.data_parallel or 1}
+    verifiers = dict(line.split("=", 1) for line in args.verifier)
+    with VerifierPool(num_workers=os.cpu_count() or 1) as pool:
+        results = [(label, score_run(run, pool, engine=engine, verifiers=verifiers)) for run in runs]
+    print(markdown(*comparison_rows(results)))
+    for run in runs:
+        print(f"{run.folder / 'result.json'}")
+
+
+def compare(args: argparse.Namespace) -> None:
+    """Print one table of all runs and the published numbers, in Markdown and in LaTeX."""
+    results = load_results(args.runs)
+    columns, rows = comparison_rows(results)
+    differences = decoding_differences(results) or ["The runs used the same decoding settings."]
+    print(markdown(columns, rows), *[f"- {line}" for line in differences], latex(columns, rows), sep="\n\n")
+
+
+def geometry(args: argparse.Namespace) -> None:
+    """Sample, compute each model's own gradient features, and write numbers, pictures and raw data."""
+    from g2rl.evaluation.geometry import analyse
+
+    analyse(args, _settings(args))
+
+
+def _settings(args: argparse.Namespace) -> SamplingSettings:
+    return SamplingSettings(**{field.name: getattr(args, field.name) for field in fields(SamplingSettings)})
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m g2rl.evaluation{'' if command == 'sample' else ' ' + command}",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if command == "--compare":
+        parser.add_argument("runs", nargs="+", metavar="RUN", help="folder of an evaluation, or LABEL=FOLDER")
+        return parser
+    if command == "sample":
+        parser.add_argument("model", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
+        parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a parquet file")
+        parser.add_argument("--verifier", action="append", default=[], metavar="SOURCE=math|choice")
+        parser.add_argument("--out", type=Path, help="default: outputs/evaluation/<label>")
+    else:
+        parser.add_argument("models", nargs="+", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
+        parser.add_argument("--benchmark", default="aime25", help="name, or path of a parquet file")
+        parser.add_argument("--embedding-model", help="Hugging Face folder or name; default: all-MiniLM-L6-v2")
+        parser.add_argument("--out", type=Path, default=Path("outputs/geometry"))
+    defaults = SamplingSettings(num_samples=8 if command == "geometry" else 16)
+    for field in fields(SamplingSettings):
+        default = getattr(defaults, field.name)
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
+    parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the parquet files are")
+    parser.add_argument("--tensor-parallel", type=int, default=1, help="GPUs of one engine")
+    parser.add_argument("--data-parallel", type=int, help="engines; default: as many as the GPUs allow")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

