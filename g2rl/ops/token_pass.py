@@ -14,14 +14,15 @@ holds, the buffer goes through `W` and starts again; the sum is linear, so a seq
 Shape suffixes: T tokens, t tokens of a chunk, H hidden size, V vocabulary, S sequences, R rows of pooled residuals.
 """
 
-from types import ModuleType
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from g2rl.ops import softmax_torch
-from g2rl.ops.matmul import logits_into, pooled_times_weight
+from g2rl.ops.matmul import logits_into, pooled_times_weight, repeat_large_logits
+from g2rl.ops.softmax_torch import Pool
 
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -83,8 +84,9 @@ def token_pass(
         chunk_size = 1024 if device.type == "cuda" else 256
     if chunk_size < 1:
         raise ValueError(f"chunk_size must be at least 1, got {chunk_size}.")
-    kernels = _kernels_for(device)
-    hidden, weight_VH = hidden.detach(), lm_head_weight.detach()
+    softmax_and_pool = _softmax_and_pool_for(device)
+    weight_VH, token_ids = lm_head_weight, token_ids.long().contiguous()
+    is_float32 = hidden.dtype == weight_VH.dtype == torch.float32
     log_probs_T = torch.empty(T, dtype=torch.float32, device=device)
     entropy_T = torch.empty(T, dtype=torch.float32, device=device)
 
@@ -112,15 +114,18 @@ def token_pass(
             chunk = slice(start, stop)
             logits_tV = logits_buffer[: stop - start]
             logits_into(logits_tV, hidden[chunk], weight_VH)
+            if is_float32:
+                repeat_large_logits(logits_tV, hidden[chunk], weight_VH, bias, temperature_T[chunk])
             pool = None
             if with_features:
-                if ranks[stop - 1] - base >= len(pooled_RV):
-                    rows = slice(base, ranks[start - 1] + 1)
-                    sums_SH[rows] += pooled_times_weight(pooled_RV[: rows.stop - rows.start], weight_VH)
+                first, last = ranks[start], ranks[stop - 1]
+                if last - base >= len(pooled_RV):
+                    held = slice(base, ranks[start - 1] + 1)
+                    sums_SH[held] += pooled_times_weight(pooled_RV[: held.stop - base], weight_VH)
                     pooled_RV.zero_()
-                    base = ranks[start]
-                pool = (pooled_RV, rank_T[chunk] - base, weights_T[chunk])
-            log_probs_T[chunk], entropy_T[chunk] = kernels.softmax_and_pool(
+                    base = first
+                pool = Pool(pooled_RV[first - base : last - base + 1], rank_T[chunk] - first, weights_T[chunk])
+            log_probs_T[chunk], entropy_T[chunk] = softmax_and_pool(
                 logits_tV, token_ids[chunk], temperature_T[chunk], bias, pool
             )
         if with_features and T:
@@ -136,8 +141,12 @@ def token_pass(
     return TokenSums(log_probs_T, entropy_T, feature_sums_SH, weight_sums_S)
 
 
-def _kernels_for(device: torch.device) -> ModuleType:
-    return softmax_torch
+def _softmax_and_pool_for(device: torch.device) -> Callable[..., tuple[Tensor, Tensor]]:
+    if device.type == "cuda":
+        from g2rl.ops import softmax_triton  # a machine without a GPU may lack Triton
+
+        return softmax_triton.softmax_and_pool
+    return softmax_torch.softmax_and_pool
 
 
 def _check_head(hidden: Tensor, weight: Tensor, token_ids: Tensor, bias: Tensor | None) -> tuple[int, int]:
@@ -175,7 +184,7 @@ def _check_vector(name: str, tensor: Tensor, length: int, device: torch.device, 
 def _temperatures(temperature: float | Tensor, T: int, device: torch.device) -> Tensor:
     if isinstance(temperature, Tensor) and temperature.ndim:
         _check_vector("temperature", temperature, T, device)
-        temperature_T = temperature.float()
+        temperature_T = temperature.float().contiguous()
     else:
         temperature_T = torch.full((T,), float(temperature), dtype=torch.float32, device=device)
     if not bool(((temperature_T > 0) & temperature_T.isfinite()).all()):
