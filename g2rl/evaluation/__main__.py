@@ -8,9 +8,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from g2rl.evaluation.benchmarks import load_benchmark
 from g2rl.evaluation.compare import (
@@ -21,8 +24,20 @@ from g2rl.evaluation.compare import (
     load_results,
     markdown,
 )
+from g2rl.evaluation.embedding import default_embedding_model, embed
+from g2rl.evaluation.figures import plot_geometry
+from g2rl.evaluation.geometry import (
+    PUBLISHED,
+    geometry_table,
+    pairs_of,
+    response_features,
+    summary,
+    write_pairs,
+)
 from g2rl.evaluation.runs import open_runs, sample_runs, score_run
+from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
+from g2rl.evaluation.scoring import versions, write_json
 from g2rl.verify import VerifierPool
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
@@ -84,9 +99,46 @@ def compare(args: argparse.Namespace) -> None:
 
 def geometry(args: argparse.Namespace) -> None:
     """Sample, compute each model's own gradient features, and write numbers, pictures and raw data."""
-    from g2rl.evaluation.geometry import analyse
-
-    analyse(args, _settings(args))
+    settings = _settings(args)
+    if settings.num_samples < 2:
+        raise ValueError("--num-samples must be at least 2, since the geometry is about pairs of samples.")
+    benchmark = load_benchmark(args.benchmark, args.data_dir)
+    models = dict(map(labelled, args.models))
+    if len(models) < len(args.models):
+        raise ValueError("two models have the same label; give them as LABEL=MODEL.")
+    embedding_model = args.embedding_model or default_embedding_model()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    pairs = {}
+    for label, path in models.items():
+        model = args.model_folder(str(path))
+        (run,) = open_runs(model, [benchmark], settings, args.out / label)
+        sample_runs([run], model, settings, partial(args.make_sampler, args))
+        samples = {sample.key: sample for sample in read_samples(run.samples_path)}
+        rows = [samples[request.problem, request.sample] for request in run.requests]
+        features_NH = response_features(
+            model,
+            [request.prompt_ids for request in run.requests],
+            [row.response_ids for row in rows],
+            settings.temperature,
+            device,
+        )
+        np.savez_compressed(
+            run.folder / "features.npz",
+            features=features_NH.numpy(),
+            problem=[row.problem for row in rows],
+            sample=[row.sample for row in rows],
+        )
+        embeddings_NE = embed([row.response for row in rows], embedding_model, device)
+        pairs[label] = pairs_of([problem.id for problem in benchmark.problems], features_NH, embeddings_NE)
+    summaries = {label: summary(of_model, seed=settings.seed) for label, of_model in pairs.items()}
+    record = {"settings": asdict(settings), "benchmark": benchmark.name, "data_sha256": benchmark.sha256}
+    record |= {"models": {label: str(path) for label, path in models.items()}, "embedding_model": embedding_model}
+    write_json(
+        record | {"versions": versions(), "geometry": summaries, "published": PUBLISHED}, args.out / "geometry.json"
+    )
+    write_pairs(pairs, args.out / "pairs.csv")
+    plot_geometry(pairs, summaries, args.out / "geometry.png")
+    print(geometry_table(summaries), *sorted(args.out.glob("*.*")), sep="\n")
 
 
 def _settings(args: argparse.Namespace) -> SamplingSettings:

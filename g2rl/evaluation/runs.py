@@ -11,7 +11,14 @@ from transformers import AutoConfig
 
 from g2rl.evaluation.benchmarks import Benchmark
 from g2rl.evaluation.samples import SampleLog, read_samples
-from g2rl.evaluation.sampling import Request, Sampler, SamplingSettings, requests_for, sample_missing
+from g2rl.evaluation.sampling import (
+    Request,
+    Sampler,
+    SamplingSettings,
+    check_language_model_head,
+    requests_for,
+    sample_missing,
+)
 from g2rl.evaluation.scoring import score, versions, write_json
 from g2rl.verify import VerifierPool
 
@@ -37,8 +44,10 @@ def open_runs(model: str, benchmarks: Sequence[Benchmark], settings: SamplingSet
     """The run of each benchmark, new or begun earlier.
 
     Raises:
-        ValueError: a folder holds samples that were drawn with other settings (more samples a problem are welcome).
+        ValueError: the model has no language-model head, or a folder holds samples that were drawn with other settings
+            (another number of samples is welcome).
     """
+    check_language_model_head(model)
     fingerprint = model_fingerprint(model)
     runs = []
     for benchmark in benchmarks:
@@ -65,10 +74,14 @@ def sample_runs(runs: Sequence[Run], model: str, settings: SamplingSettings, mak
             engine.append(make_sampler(model, settings, longest))
         return engine[0]
 
-    for run in runs:
-        with SampleLog(run.samples_path) as log:
-            write_json(run.settings, run.folder / "settings.json")
-            sample_missing(run.requests, log, sampler, run.benchmark.name)
+    try:
+        for run in runs:
+            with SampleLog(run.samples_path) as log:
+                write_json(run.settings, run.folder / "settings.json")
+                sample_missing(run.requests, log, sampler, run.benchmark.name)
+    finally:
+        if engine:
+            engine[0].close()
 
 
 def score_run(

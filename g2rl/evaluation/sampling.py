@@ -1,9 +1,11 @@
 """Sampling with vLLM. Every (problem, sample) has its own seed, so a run that was killed ends with the same numbers."""
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from tqdm import tqdm
@@ -46,8 +48,14 @@ class Request:
     seed: int
 
 
-Sampler = Callable[[list[Request]], Iterator[list[Sample]]]
-"""Takes requests and yields samples as they are finished, in any order."""
+class Sampler(Protocol):
+    """One or several engines that hold the model."""
+
+    def __call__(self, requests: list[Request]) -> Iterator[list[Sample]]:
+        """Yields samples as they are finished, in any order."""
+
+    def close(self) -> None:
+        """Free the memory of the model."""
 
 
 def sample_seed(seed: int, problem: str, sample: int) -> int:
@@ -103,7 +111,7 @@ class VLLMSampler:
     def __init__(
         self, model: str, settings: SamplingSettings, *, max_prompt_tokens: int, tensor_parallel: int = 1
     ) -> None:
-        check_model(model, max_prompt_tokens, settings.max_tokens)
+        check_context(model, max_prompt_tokens, settings.max_tokens)
         set_vllm_environment()
         from vllm import EngineArgs, LLMEngine
 
@@ -148,6 +156,14 @@ class VLLMSampler:
             if finished:
                 yield finished
 
+    def close(self) -> None:
+        from vllm.distributed.parallel_state import cleanup_dist_env_and_memory
+
+        self.engine.engine_core.shutdown()
+        del self.engine
+        gc.collect()
+        cleanup_dist_env_and_memory()
+
 
 def set_vllm_environment() -> None:
     """Settings that vLLM reads from the environment when it is first imported; what the user has set stays."""
@@ -159,19 +175,25 @@ def set_vllm_environment() -> None:
         os.environ.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
 
 
-def check_model(model: str, max_prompt_tokens: int, max_tokens: int) -> None:
+def check_language_model_head(model: str) -> None:
     """
     Raises:
-        ValueError: the model has no language-model head, or its context is too short.
+        ValueError: the model's configuration names no class with a language-model head.
     """
-    config = AutoConfig.from_pretrained(model)
-    architectures = config.architectures or []
+    architectures = AutoConfig.from_pretrained(model).architectures or []
     if not any(name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in architectures):
         raise ValueError(
             f"{model} has no language-model head (architectures: {', '.join(architectures) or 'none'}); "
             "evaluation needs a model that generates text."
         )
-    context = config.get_text_config().max_position_embeddings
+
+
+def check_context(model: str, max_prompt_tokens: int, max_tokens: int) -> None:
+    """
+    Raises:
+        ValueError: the model's context is too short for the longest prompt and response.
+    """
+    context = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
     if max_prompt_tokens + max_tokens > context:
         raise ValueError(
             f"{model} has a context of {context} tokens and the longest prompt has {max_prompt_tokens}: "
