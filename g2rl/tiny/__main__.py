@@ -1,0 +1,10 @@
+"""python -m g2rl.tiny --out CACHE: prints the folder of the tiny policy, pre-training it where it is not cached."""
+
+import argparse
+from pathlib import Path
+
+from g2rl.tiny import tiny_policy
+
+parser = argparse.ArgumentParser(prog="python -m g2rl.tiny", description=__doc__)
+parser.add_argument("--out", type=Path, required=True, help="the cache folder; the policy is a folder in it")
+print(tiny_policy(parser.parse_args().out))
