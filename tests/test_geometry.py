@@ -23,7 +23,7 @@ def cosines_by_loops(features, group_ids):
 
 
 @given(group_id_lists, st.integers(0, 2**31), st.lists(st.sampled_from([0.0, float("nan"), float("inf")]), max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_pairwise_cosines_equal_loops_in_order(group_ids, seed, bad):
     features = torch.randn(len(group_ids), 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     for row, value in enumerate(bad[: len(group_ids)]):
@@ -68,7 +68,7 @@ def test_a_norm_that_overflows_float32_has_no_direction():
 
 
 @given(group_id_lists)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_groups_by_size_holds_every_row_once_with_its_group(group_ids):
     seen = []
     for rows_GM in groups_by_size(group_ids):
@@ -79,7 +79,7 @@ def test_groups_by_size_holds_every_row_once_with_its_group(group_ids):
 
 
 @given(group_id_lists, st.integers(0, 2**31))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_group_min_max_equals_loops(group_ids, seed):
     values = torch.randint(-3, 3, (len(group_ids),), generator=torch.Generator().manual_seed(seed)).double()
     low, high = group_min_max(values, group_ids)

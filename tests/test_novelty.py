@@ -1,6 +1,7 @@
 """Exploration scores against a loop-by-loop derivation in Python floats, and their invariances."""
 
 import math
+import time
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2rl.novelty import exploration_scores
+from g2rl.shaping import shape_rewards
 
 
 def scores_by_loops(features, rewards, group_ids, square_root=True):
@@ -52,7 +54,7 @@ def batches(draw):
 
 
 @given(batches(), st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_equals_loops(batch, square_root):
     scores = exploration_scores(*batch, square_root=square_root)
     # The root stretches rounding near 0: compare there what stands under it.
@@ -133,3 +135,29 @@ def test_order_of_rows_and_lengths_of_features_do_not_matter(batch, seed):
 def test_no_gradient_flows():
     features = torch.randn(4, 3, requires_grad=True)
     assert not exploration_scores(features, torch.ones(4), torch.zeros(4).long()).requires_grad
+
+
+def test_scoring_a_large_step_costs_milliseconds_and_grows_linearly():
+    """Processor time on one thread: wall time would measure what else the machine is doing."""
+
+    def cost(groups):
+        features, rewards, group_ids = (
+            torch.randn(16 * groups, 2560),
+            torch.ones(16 * groups),
+            torch.arange(16 * groups),
+        )
+        durations = []
+        for _ in range(4):
+            start = time.process_time()
+            shape_rewards(rewards, exploration_scores(features, rewards, group_ids % groups), group_ids % groups)
+            durations.append(time.process_time() - start)
+        return min(durations)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        small, large = cost(64), cost(256)
+    finally:
+        torch.set_num_threads(threads)
+    assert large < 0.1  # 50 ms on two cores
+    assert large / small < 6  # linear is 4

@@ -51,7 +51,7 @@ def shaped_by_loops(rewards, scores, group_ids, form, scale, clip, uniform_group
     st.floats(0.1, 4),
     st.sampled_from(["shape", "neutral"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_equals_loops(rows, form, scale, clip, uniform_groups):
     ids, correct, scores = (torch.tensor(column) for column in zip(*rows, strict=True))
     rewards, scores = correct * 2.0 - 1, scores.double()

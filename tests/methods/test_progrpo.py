@@ -26,7 +26,7 @@ def padded(rows, filler, shift=0):
 
 
 @given(ragged, st.sampled_from([0.0, -50.0, 3.0, math.nan]), st.integers(0, 2))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_answer_confidence_equals_loops(rows, filler, shift):
     expected = []
     for row in rows:
@@ -38,7 +38,7 @@ def test_answer_confidence_equals_loops(rows, filler, shift):
 
 
 @given(ragged, st.sampled_from([0.0, -50.0, math.nan]), st.integers(0, 2))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_prompt_confidence_equals_loops(rows, filler, shift):
     expected = [math.exp(sum(row) / len(row)) if row else 1.0 for row in rows]
     torch.testing.assert_close(
@@ -84,7 +84,7 @@ def test_an_impossible_token_gives_zero_not_nan():
     ),
     st.floats(0, 3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_reweighted_advantages_equal_loops(rows, alpha):
     ids, correct, *rest = (torch.tensor(column) for column in zip(*rows, strict=True))
     advantages, response, prompt = (column.double() for column in rest)

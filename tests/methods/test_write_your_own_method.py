@@ -1,0 +1,78 @@
+"""The text of docs/write_your_own_method.md is run as it stands there."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from g2rl.methods.base import Samples
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs/write_your_own_method.md").read_text()
+BLOCKS = dict(re.findall(r"```(\w+)\n(.*?)```", TEXT, re.DOTALL))
+
+
+@pytest.fixture
+def my_methods(tmp_path, monkeypatch):
+    (tmp_path / "my_methods.py").write_text(BLOCKS["python"])
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("my_methods")
+    yield module
+    monkeypatch.delitem(importlib.sys.modules, "my_methods")
+
+
+def compose_configuration(overrides):
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        return compose("trainer", overrides)
+
+
+def test_is_under_40_lines():
+    assert TEXT.count("```python") == 1
+    assert len(BLOCKS["python"].splitlines()) < 40
+
+
+def test_does_what_it_says(my_methods):
+    generator = torch.Generator().manual_seed(0)
+    group_ids = torch.tensor([2, 0, 2, 2, 0, 2, 9, 0, 2, 0])  # one of five, one of four, one of one
+    rewards = torch.tensor([1.0, 1, 1, -1, -1, 1, 1, 1, -1, 1])
+    confidence = torch.rand(10, generator=generator)
+    confidence[1] = confidence[7]  # a tie
+    samples = Samples(rewards, group_ids, rewards > 0, response_confidence=confidence, prompt_confidence=torch.ones(10))
+    expected = []
+    for i in range(10):
+        group = [j for j in range(10) if group_ids[j] == group_ids[i]]
+        less_sure = sum(confidence[j].item() < confidence[i].item() for j in group) / len(group)
+        expected.append(1 - 0.4 * less_sure if rewards[i] > 0 else -1.0)
+    method = my_methods.Unlikeliness(beta=0.4)
+    shaped, metrics = method.shape_rewards(samples)
+    torch.testing.assert_close(shaped, torch.tensor(expected))
+    assert len(shaped.unique()) > 4  # the example does something
+    discounts = rewards - torch.tensor(expected)
+    assert metrics == {"exploration/discount_mean": pytest.approx(discounts.mean().item())}
+    assert method.reweight_advantages(rewards, samples) == (rewards, {})
+    assert method.inputs == {"confidence"}
+    assert my_methods.Unlikeliness(log_geometry=True).inputs == {"confidence", "features"}
+    with pytest.raises(ValueError, match=r"exploration\.beta must be"):
+        my_methods.Unlikeliness(beta=1)
+
+
+def test_the_override_switches_it_on(my_methods):
+    script, *overrides = shlex.split(BLOCKS["bash"])[1:]
+    assert script == "scripts/run_grpo_cpu.sh"
+    config = compose_configuration(["exploration=grpo", *overrides])
+    assert instantiate(config.exploration) == my_methods.Unlikeliness(beta=0.5)
+    assert config.algorithm.adv_estimator == "unlikeliness"
+
+
+def test_the_config_file_switches_it_on(my_methods):
+    config = OmegaConf.create(BLOCKS["yaml"])
+    assert instantiate(config.exploration) == my_methods.Unlikeliness(beta=0.5)
+    assert config.algorithm.adv_estimator == "unlikeliness"
