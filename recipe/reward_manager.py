@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
-from g2rl.verify import VerifierPool, verifier_table
+from g2rl.verify import Verdict, VerifierPool, verifier_table
 
 
 @dataclass
@@ -25,23 +26,23 @@ class OverlongBuffer:
     """DAPO's soft overlong punishment (arXiv 2503.14476, eq. 13), with verl's names for its settings.
 
     A response may use `max_resp_len - len` tokens freely; past that the reward falls linearly, to `-penalty_factor`
-    at `max_resp_len`.
+    at `max_resp_len`. With `log`, the punishment of each response goes into its extra info.
     """
 
     enable: bool = False
     len: int = 4096
     penalty_factor: float = 1.0
+    log: bool = False
 
 
 @dataclass
 class RewardSettings:
     """`reward.reward_kwargs`.
 
-    verifiers: data source -> "math" or "choice", for sources that the built-in table does not name.
-    timeout_s: the wall-clock limit of one comparison; past it the answer is wrong.
-    pool_workers: verifier processes of each reward worker.
-    memory_mb: address space of each verifier process.
     max_resp_len: length limit of a response in tokens; a response that reaches it without an end token is wrong.
+    verifiers: data source -> "math" or "choice", for sources that the built-in table does not name.
+    timeout_s: wall-clock limit of one comparison; past it the answer is wrong.
+    pool_workers, memory_mb: verifier processes of each reward worker, and the address space of each.
     """
 
     max_resp_len: int
@@ -51,7 +52,10 @@ class RewardSettings:
     memory_mb: int = 1024
     overlong_buffer_cfg: OverlongBuffer = field(default_factory=OverlongBuffer)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        for name in ("max_resp_len", "timeout_s", "pool_workers", "memory_mb"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"reward.reward_kwargs.{name} is {getattr(self, name)}; it must be positive.")
         buffer = self.overlong_buffer_cfg
         if buffer.enable and not 0 < buffer.len <= self.max_resp_len:
             raise ValueError(
@@ -61,16 +65,23 @@ class RewardSettings:
         verifier_table(self.verifiers)
 
 
-def reward_settings(config: Mapping) -> RewardSettings:
-    """The validated settings of a trainer config (an OmegaConf DictConfig)."""
-    schema = OmegaConf.structured(RewardSettings)
-    settings = OmegaConf.to_object(OmegaConf.merge(schema, config["reward"]["reward_kwargs"]))
+def reward_settings(config: DictConfig) -> RewardSettings:
+    """The settings `reward.reward_kwargs` of a trainer config.
+
+    Raises:
+        ValueError: a setting that does not exist, or a value that it cannot take; names both.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), config.reward.reward_kwargs)
+        settings = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise ValueError(f"reward.reward_kwargs.{error.full_key}: {str(error.msg).splitlines()[0]}") from None
     assert isinstance(settings, RewardSettings)
     return settings
 
 
 def overlong_penalty(response_length: int, settings: RewardSettings) -> float:
-    """What the soft overlong punishment adds to the reward: 0 or negative."""
+    """What the soft overlong punishment adds to the reward of a response of `response_length` tokens: 0 or negative."""
     buffer = settings.overlong_buffer_cfg
     if not buffer.enable:
         return 0.0
@@ -79,26 +90,30 @@ def overlong_penalty(response_length: int, settings: RewardSettings) -> float:
 
 
 def reward_metrics(extra_infos: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """The step's metrics from the `reward_extra_info` of its responses.
+    """A step's metrics from the `reward_extra_info` of its responses (at least one).
 
-    `reward/timeouts`, `reward/crashes`, `reward/truncated` and `reward/no_answer` are counts; `seconds` is the time
-    from a response's arrival to its verdict, waiting included.
+    `reward/timeouts`, `crashes`, `truncated` and `no_answer` count responses by their `verdict`; `seconds_p50` and
+    `seconds_p99` are of the time from a response's arrival at the reward worker to its verdict, waiting included.
     """
     extra_infos = list(extra_infos)
-    status = [info["verdict"] for info in extra_infos]
+    verdicts = [info["verdict"] for info in extra_infos]
     seconds = [info["verify_seconds"] for info in extra_infos]
     return {
-        "reward/timeouts": status.count("timeout"),
-        "reward/crashes": status.count("crash"),
-        "reward/truncated": status.count("truncated"),
-        "reward/no_answer": status.count("no_answer"),
+        "reward/timeouts": verdicts.count("timeout"),
+        "reward/crashes": verdicts.count("crash"),
+        "reward/truncated": verdicts.count("truncated"),
+        "reward/no_answer": verdicts.count("no_answer"),
         "reward/seconds_p50": float(np.percentile(seconds, 50)),
         "reward/seconds_p99": float(np.percentile(seconds, 99)),
     }
 
 
 class VerifiedRewardManager(RewardManagerBase):
-    """+1 for a right answer, -1 for any other, plus the overlong penalty where it is enabled."""
+    """Reward +1 for a right answer and -1 for any other, plus the overlong punishment where it is enabled.
+
+    Extra info of a response: `acc` (0 or 1), `pred` (the final answer, "" for none), `verdict` ("right", "wrong",
+    "no_answer", "truncated", "timeout", "crash") and `verify_seconds`; see `reward_metrics`.
+    """
 
     def __init__(self, config, tokenizer, compute_score=None, reward_router_address=None, reward_model_tokenizer=None):
         super().__init__(config, tokenizer, compute_score)
@@ -111,38 +126,28 @@ class VerifiedRewardManager(RewardManagerBase):
     async def run_single(self, data: DataProto) -> dict:
         start = time.perf_counter()
         item = data[-1]  # of an agent loop's several outputs the last is the response
-        length = int(item.non_tensor_batch["response_len"])
+        length = int(item.non_tensor_batch["response_len"])  # 0 for an empty response
         response_ids = item.batch["responses"][:length].tolist()
-        verdict = "wrong"
         pred = ""
         if length >= self.settings.max_resp_len and response_ids[-1] not in self.end_tokens:
             verdict = "truncated"
         else:
             result = await self._verify(response_ids, item.non_tensor_batch)
             pred = result.answer or ""
-            if result.correct:
-                verdict = "right"
-            elif result.failure is not None:
-                verdict = result.failure
-            elif result.answer is None:
-                verdict = "no_answer"
-        right = verdict == "right"
-        return {
-            "reward_score": (1.0 if right else -1.0) + overlong_penalty(length, self.settings),
-            "reward_extra_info": {
-                "acc": float(right),
-                "pred": pred,
-                "verdict": verdict,
-                "verify_seconds": time.perf_counter() - start,
-            },
-        }
+            verdict = result.failure or ("right" if result.correct else "wrong" if pred else "no_answer")
+        acc = float(verdict == "right")
+        penalty = overlong_penalty(length, self.settings)
+        extra_info = {"acc": acc, "pred": pred, "verdict": verdict, "verify_seconds": time.perf_counter() - start}
+        if self.settings.overlong_buffer_cfg.enable and self.settings.overlong_buffer_cfg.log:
+            extra_info |= {"overlong_reward": penalty, "overlong": penalty < 0}
+        return {"reward_score": 2 * acc - 1 + penalty, "reward_extra_info": extra_info}
 
-    async def _verify(self, response_ids: list[int], row: Mapping[str, Any]):
+    async def _verify(self, response_ids: list[int], row: Mapping[str, Any]) -> Verdict:
         response = await asyncio.get_running_loop().run_in_executor(None, self.decode, response_ids)
         future = self.pool.submit(
             response,
             row["reward_model"]["ground_truth"],
             verifier=self.verifiers[row["data_source"]],
-            num_choices=row.get("extra_info", {}).get("num_choices", 10),
+            num_choices=(row.get("extra_info") or {}).get("num_choices") or 10,
         )
         return await asyncio.wrap_future(future)

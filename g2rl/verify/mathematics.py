@@ -8,13 +8,14 @@ import re
 from fractions import Fraction
 
 from g2rl.verify.boxes import last_boxed
+from g2rl.verify.notation import clean, compact, split_unit, units_differ
 from g2rl.verify.verdict import Verdict
 
 _INTEGER = r"[0-9]{1,40}"
-_DECIMAL = rf"(?:{_INTEGER}(?:\.[0-9]{{0,40}})?|\.[0-9]{{1,40}})"
-_THOUSANDS = r"[0-9]{1,3}(?:,[0-9]{3}){1,12}(?:\.[0-9]{0,40})?"
-_NUMBER = re.compile(rf"({_THOUSANDS}|{_DECIMAL})")
-_QUOTIENT = re.compile(rf"\\[dtc]?frac\{{(-?{_INTEGER})\}}\{{(-?{_INTEGER})\}}|({_INTEGER})/({_INTEGER})")
+_NUMBER = re.compile(
+    rf"[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,12}}(?:\.[0-9]{{0,40}})?|{_INTEGER}(?:\.[0-9]{{0,40}})?|\.[0-9]{{1,40}}"
+)
+_QUOTIENT = re.compile(rf"\\frac\{{(-?{_INTEGER})\}}\{{(-?{_INTEGER})\}}|({_INTEGER})/({_INTEGER})")
 
 
 def _plain_number(text: str) -> tuple[Fraction, bool] | None:
@@ -30,31 +31,43 @@ def _plain_number(text: str) -> tuple[Fraction, bool] | None:
 
 
 def same_number(a: Fraction, b: Fraction, *, decimal: bool) -> bool:
-    """Exact numbers are equal or not; a decimal may be rounded, to six decimals and a relative 5e-6."""
+    """Exact numbers are equal or not; where a decimal is involved they may differ by rounding.
+
+    The rounding allowed is half a unit of the sixth decimal, and for numbers below 0.1 a relative 5e-6 (an absolute
+    limit alone calls all tiny numbers equal).
+    """
     if a == b or not decimal:
         return a == b
     return abs(a - b) <= min(Fraction(5, 10**7), max(abs(a), abs(b)) * Fraction(5, 10**6))
 
 
 def compare_plain(gold: str, answer: str) -> bool | None:
-    """The comparison where no algebra is needed: equal texts and plain numbers. None leaves it to `symbolic.equal`."""
-    gold, answer = (re.sub(r"\s+|\\[,;:!]|\$", "", text) for text in (gold, answer))
-    if gold == answer:
-        return True
+    """The comparison where no algebra is needed: equal texts, different units, plain numbers. None: it is needed."""
+    gold, answer = clean(gold), clean(answer)
+    if compact(gold) == compact(answer):
+        return compact(gold) != ""
+    (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
+    if units_differ(gold_unit, answer_unit):
+        return False
+    gold, answer = compact(gold), compact(answer)
     gold_number, answer_number = _plain_number(gold), _plain_number(answer)
-    if gold_number is None or answer_number is None:
-        return None
-    return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
+    if gold_number is not None and answer_number is not None:
+        return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
+    return True if gold == answer else None
 
 
 def equal(gold: str, answer: str) -> bool:
-    """Does `answer` say what `gold` says? May run for ever; never raises."""
+    r"""Does the final answer `answer` say what the gold answer `gold` says? Both are LaTeX, without the box.
+
+    Order matters: gold `2x + z = 1` is not answered by 1, while gold 1 is by `x = 1`. May run for ever on some inputs;
+    raises nothing but MemoryError.
+    """
     plain = compare_plain(gold, answer)
     if plain is not None:
         return plain
-    from g2rl.verify import symbolic  # sympy takes 1.5 s to import and is not needed for most answers
+    from g2rl.verify import symbolic  # sympy takes 1.5 s to import, and most answers do not need it
 
-    return symbolic.equal(gold, answer)
+    return symbolic.equal(split_unit(clean(gold))[0], split_unit(clean(answer))[0])
 
 
 def same_answer(a: str, b: str) -> bool:
@@ -63,6 +76,18 @@ def same_answer(a: str, b: str) -> bool:
 
 
 def verify_math(response: str, gold: str) -> Verdict:
-    r"""Judge a mathematical response: the last complete `\boxed{}` against the gold answer."""
+    r"""Judge a mathematical response: the last complete `\boxed{}` of `response` against the answer `gold` (LaTeX).
+
+    No box, an empty box or one whose brace never closes is no answer, and wrong. math-verify compares, gold first, with
+    these decisions where it is known to err:
+
+    - Numbers are compared exactly (2^{-99} != 2^{-98}); a decimal may be rounded at its sixth decimal and a relative
+      5e-6, so 0.333333 = 1/3 while 0.33 != 1/3. 142 = 142.0.
+    - The percent sign is a unit that may be left out: 10\% = 10, and so 10\% != 0.1.
+    - Units may be left out but not exchanged: 5 cm = 5, 5 cm != 5 m; none is converted. See `notation.py`.
+    - A pair is ordered: (1, 2) is not answered by `2, 1`; a list without brackets is a set.
+
+    It can run for ever on some inputs: use `VerifierPool` for anything that a model wrote.
+    """
     answer = last_boxed(response)
     return Verdict(answer is not None and equal(gold, answer), answer)

@@ -1,13 +1,13 @@
 r"""Worker processes that compare answers under a hard limit of time and memory.
 
 Comparing two formulas symbolically can take for ever or all memory, inside C code that no signal interrupts. So every
-comparison runs in a worker process of its own connection; one that passes the limit is killed with SIGKILL and replaced
-by a fork of a warm server (`worker.py`). One thread a worker hands out the work and watches the clock, so the pool may
-be used from any thread, from asyncio and from inside Ray actors.
+comparison runs in a worker process with a connection of its own; one that passes the limit is killed with SIGKILL and
+replaced by a fork of a warm server (`worker.py`). One thread for each worker hands out the work and watches the clock,
+so the pool may be used from any thread, from asyncio and from inside Ray actors.
 
 Pebble's pool was the alternative. Its workers import the caller's main script (in a Ray actor: Ray; in a script: torch)
-and sympy each time one is replaced, it waits three seconds for a worker stuck in C code, and one idle worker that dies
-takes the whole pool with it.
+and sympy each time one is replaced, it waits three seconds for a worker stuck in C code, all its workers share one pipe
+and its lock, and one idle worker that dies takes the whole pool with it.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -30,75 +31,70 @@ from g2rl.verify.choice import verify_choice
 from g2rl.verify.mathematics import compare_plain
 from g2rl.verify.verdict import Verdict
 
-_Outcome = bool | Literal["timeout", "crash"]  # the result of a comparison, or why there is none
+_START_LIMIT_S = 120.0  # importing sympy takes seconds, on a busy machine many
 
 
 class VerifierPool:
-    """Verifies responses in `num_workers` processes, none for longer than `timeout_s` seconds (wall clock).
+    """Verifies responses in `num_workers` processes, each comparison within `timeout_s` seconds of wall-clock time.
 
-    memory_mb limits the address space of each worker. The constructor returns when the workers are warm. Use it as a
-    context manager or call `close`; when the process dies without either, its workers die with it.
+    A comparison that passes the limit, or needs more than `memory_mb` MiB of address space, makes its verdict wrong,
+    with the reason in `Verdict.failure`, and leaves all others as they are. The constructor returns when the workers
+    are warm. Use the pool as a context manager or call `close`; its processes also end with the process it lives in,
+    however that ends.
+
+    Raises:
+        ValueError: num_workers is below 1, or a limit is not positive.
+        RuntimeError: the worker processes cannot be started.
     """
 
     def __init__(self, num_workers: int, timeout_s: float = 5.0, *, memory_mb: int = 1024):
         if num_workers < 1:
-            raise ValueError(f"num_workers must be at least 1, got {num_workers}.")
-        if timeout_s <= 0:
-            raise ValueError(f"timeout_s must be positive, got {timeout_s}.")
+            raise ValueError(f"num_workers={num_workers}: a verifier pool needs at least 1 worker process.")
+        if timeout_s <= 0 or memory_mb <= 0:
+            raise ValueError(f"timeout_s={timeout_s} and memory_mb={memory_mb} are limits and must be positive.")
         self._timeout_s = timeout_s
-        self._memory_bytes = memory_mb << 20
-        self._fork_lock = threading.Lock()
-        self._control, child_end = socket.socketpair()
-        with child_end:
-            self._server = subprocess.Popen(
-                [sys.executable, "-m", "g2rl.verify.worker", str(child_end.fileno())],
-                pass_fds=[child_end.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
-        self._tasks: queue.SimpleQueue = queue.SimpleQueue()
-        workers = [self._start_worker() for _ in range(num_workers)]
-        self._workers = [_Worker(connection, connection.recv()) for connection in workers]
+        self._server = _Server(memory_mb << 20)
+        self._tasks: queue.SimpleQueue[_Comparison | None] = queue.SimpleQueue()
+        self._closed = threading.Event()
+        workers = [self._server.start_worker() for _ in range(num_workers)]
         self._threads = [
-            threading.Thread(target=self._watch, args=(worker,), name="verifier", daemon=True)
-            for worker in self._workers
+            threading.Thread(target=self._watch, args=(worker,), name="verifier", daemon=True) for worker in workers
         ]
         for thread in self._threads:
             thread.start()
 
     def submit(self, response: str, gold: str, *, verifier: str = "math", num_choices: int = 10) -> Future[Verdict]:
-        """Judge one response. `asyncio.wrap_future` makes the result awaitable."""
+        """Judge one response, with `verify_math` or, for verifier "choice", `verify_choice`.
+
+        The future never raises on account of what is in the texts. `asyncio.wrap_future` makes it awaitable.
+        """
+        if self._closed.is_set():
+            raise RuntimeError("this VerifierPool is closed.")
         future: Future[Verdict] = Future()
         if verifier == "choice":
             future.set_result(verify_choice(response, gold, num_choices))
             return future
         answer = last_boxed(response)
         plain = False if answer is None else compare_plain(gold, answer)
-        if plain is not None:
-            future.set_result(Verdict(plain, answer))
-            return future
-
-        def finish(outcome: _Outcome) -> None:
-            if isinstance(outcome, bool):
-                future.set_result(Verdict(outcome, answer))
-            else:
-                future.set_result(Verdict(False, answer, outcome))
-
-        self._tasks.put((("equal", gold, answer), finish))
+        if answer is None or plain is not None:
+            future.set_result(Verdict(bool(plain), answer))
+        else:
+            self._tasks.put(_Comparison(gold, answer, future))
         return future
 
     def verify_many(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
-        """Judge (response, gold) pairs of mathematics; the verdicts come in their order."""
+        """Judge (response, gold) pairs of mathematics; the verdicts come in the order of the pairs."""
         futures = [self.submit(response, gold) for response, gold in pairs]
         return [future.result() for future in futures]
 
     def close(self) -> None:
-        """End the workers. Comparisons still waiting are answered first."""
+        """End the processes, once the comparisons that still wait are answered."""
+        self._closed.set()
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
-        self._control.close()
-        self._server.wait()
+        self._server.close()
 
     def __enter__(self) -> "VerifierPool":
         return self
@@ -106,36 +102,91 @@ class VerifierPool:
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _start_worker(self) -> Connection:
-        ours, theirs = Pipe()
-        with self._fork_lock, theirs:
-            socket.send_fds(self._control, [b"%15d" % self._memory_bytes], [theirs.fileno()])
-        return ours
-
     def _watch(self, worker: "_Worker") -> None:
         """Hand comparisons to one worker, one at a time, until the pool closes; replace the worker when it fails."""
         while (task := self._tasks.get()) is not None:
-            comparison, finish = task
-            outcome: _Outcome
-            try:
-                worker.connection.send(comparison)
-                outcome = worker.connection.recv() if worker.connection.poll(self._timeout_s) else "timeout"
-            except (EOFError, OSError):
-                outcome = "crash"
-            if not isinstance(outcome, bool):
+            outcome = worker.compare(task.gold, task.answer, self._timeout_s)
+            if isinstance(outcome, bool):
+                verdict = Verdict(outcome, task.answer)
+            else:
+                verdict = Verdict(False, task.answer, outcome)
                 worker.kill()
-                connection = self._start_worker()
-                worker.connection, worker.pid = connection, connection.recv()
-            finish(outcome)
+                try:
+                    worker = self._server.start_worker()
+                except RuntimeError as error:
+                    task.future.set_exception(error)  # later comparisons find the dead worker and come here again
+                    continue
+            task.future.set_result(verdict)
         worker.connection.close()
 
 
+@dataclass
+class _Comparison:
+    gold: str
+    answer: str
+    future: Future[Verdict]
+
+
+@dataclass
 class _Worker:
-    def __init__(self, connection: Connection, pid: int):
-        self.connection = connection
-        self.pid = pid
+    connection: Connection
+    pid: int
+
+    def compare(self, gold: str, answer: str, timeout_s: float) -> bool | Literal["timeout", "crash"]:
+        try:
+            self.connection.send((gold, answer))
+            return self.connection.recv() if self.connection.poll(timeout_s) else "timeout"
+        except (EOFError, OSError):
+            return "crash"
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self.connection.close()
+
+
+class _Server:
+    """The warm process that workers are forked from. Should it die, the next worker that is wanted starts a new one."""
+
+    def __init__(self, memory_bytes: int):
+        self._memory_bytes = memory_bytes
+        self._lock = threading.Lock()
+        self._launch()
+
+    def start_worker(self) -> _Worker:
+        with self._lock:
+            for attempt in ("first", "last"):
+                ours, theirs = Pipe()
+                try:
+                    with theirs:
+                        socket.send_fds(self._control, [b"w"], [theirs.fileno()])
+                    if ours.poll(_START_LIMIT_S):
+                        return _Worker(ours, pid=ours.recv())
+                except (EOFError, OSError):  # the server is dead
+                    pass
+                ours.close()
+                if attempt == "first":
+                    self.close()
+                    self._launch()
+        raise RuntimeError(
+            "the verifier's processes cannot be started: `python -m g2rl.verify.worker` does not answer."
+        )
+
+    def close(self) -> None:
+        self._control.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _launch(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "g2rl.verify.worker", str(theirs.fileno()), str(self._memory_bytes)],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for the pool's process
+            )

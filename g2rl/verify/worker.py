@@ -1,7 +1,7 @@
 """The processes behind `VerifierPool`: one server that imports sympy once, and the workers it forks.
 
 Run as `python -m g2rl.verify.worker FD`. The server has one thread and no state, so a fork of it is safe and takes
-milliseconds, where a fresh interpreter takes 1.5 s to import sympy; and nothing of the caller (torch, Ray, its main
+milliseconds, where a fresh interpreter takes seconds to import sympy; and nothing of the caller (torch, Ray, its main
 script) is loaded in a worker, whichever process the pool lives in.
 
 Nobody outlives the pool's process, also when that is killed: the server ends when its socket closes or its parent is
@@ -19,49 +19,49 @@ import sys
 from multiprocessing.connection import Connection
 
 from g2rl.verify import symbolic
-from g2rl.verify.mathematics import equal, same_answer
+from g2rl.verify.mathematics import equal
 
 _PR_SET_PDEATHSIG = 1
 _PARENT_CHECK_S = 1.0
 
 
-def serve(control: socket.socket) -> None:
+def serve(control: socket.socket, memory_bytes: int) -> None:
     """Fork one worker for every connection that arrives on `control`, until it closes."""
     parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # dead workers are reaped by the kernel
-    symbolic.equal(r"\frac{x}{2}", r"0.5x")  # fills sympy's caches and the parser's tables before the first fork
+    symbolic.warm_up()
     gc.freeze()
+    server = os.getpid()
     while os.getppid() == parent:
         if not select.select([control], [], [], _PARENT_CHECK_S)[0]:
             continue
-        message, descriptors, _, _ = socket.recv_fds(control, 16, 1)
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not message:
             return
         if os.fork() == 0:
-            control.close()
-            work(Connection(descriptors[0]), memory_bytes=int(message))
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() == server:  # else it died before the line above
+                control.close()
+                work(Connection(descriptors[0]), memory_bytes)
             os._exit(0)
         os.close(descriptors[0])
 
 
 def work(connection: Connection, memory_bytes: int) -> None:
-    """Answer comparisons until the connection closes: (relation, a, b) in, a bool or "crash" out."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    """Compare answers until the connection closes: (gold, answer) comes in, `equal` of them or "crash" goes out."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
-    relations = {"equal": equal, "same": same_answer}
     connection.send(os.getpid())
     while True:
         try:
-            relation, a, b = connection.recv()
+            gold, answer = connection.recv()
         except EOFError:
             return
         try:
-            result: bool | str = relations[relation](a, b)
+            result: bool | str = equal(gold, answer)
         except MemoryError:
             result = "crash"
         connection.send(result)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pool's process, which then closes the socket
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), memory_bytes=int(sys.argv[2]))
