@@ -1,0 +1,38 @@
+"""Is a parquet file fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+
+class CheckedRows(NamedTuple):
+    count: int
+    data_sources: set[str]
+
+
+def check_rows(path: Path) -> CheckedRows:
+    """Count the rows of a verl parquet file and collect its data sources.
+
+    Raises:
+        ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth; names
+            the file and the row (counted from 0).
+    """
+    try:
+        table = pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable parquet file: {error}.") from None
+    for column in ("data_source", "prompt", "reward_model"):
+        if column not in table.column_names:
+            raise ValueError(f"{path} has no column {column!r}; it has {', '.join(table.column_names)}.")
+    if not table.num_rows:
+        raise ValueError(f"{path} has no row.")
+    sources: set[str] = set()
+    rows = table.select(["data_source", "prompt", "reward_model"]).to_pylist()
+    for number, row in enumerate(rows):
+        answer = (row["reward_model"] or {}).get("ground_truth")
+        for what, value in (("data_source", row["data_source"]), ("prompt", row["prompt"]), ("ground truth", answer)):
+            if value is None or value == "" or value == []:
+                raise ValueError(f"{path}, row {number}: no {what}.")
+        sources.add(row["data_source"])
+    return CheckedRows(table.num_rows, sources)

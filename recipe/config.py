@@ -1,0 +1,192 @@
+"""Everything that can be wrong with a run's settings, found before Ray starts. Each error is one sentence.
+
+verl makes its own checks in `validate_verl`; here are those it makes late, unclearly or not at all.
+"""
+
+import io
+import os
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from verl.plugin.platform import PlatformRegistry
+from verl.trainer.ppo.utils import need_critic, need_reference_policy
+from verl.utils.config import validate_config
+
+from g2rl.data.check import check_rows
+from g2rl.methods.base import Method
+from g2rl.verify import check_data_sources
+from recipe.reward_manager import reward_settings
+
+# verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
+# storage units hold one; one more has to be free for the actors that need a slot only while they start.
+CPUS_PER_DEVICE = 3
+CPUS_FOR_CONTROL = 2
+
+
+def build_method(exploration: DictConfig) -> Method:
+    """The method object of the `exploration:` settings.
+
+    Raises:
+        ValueError: a setting that the method does not have, or a value that it does not take.
+    """
+    settings = OmegaConf.to_container(exploration, resolve=True)
+    assert isinstance(settings, dict)
+    if "_target_" not in settings:
+        raise ValueError("exploration._target_ is missing: choose a method, as in exploration=g2rl.")
+    try:
+        return instantiate(settings)
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError):
+            raise ValueError(str(cause)) from None
+        raise ValueError(f"exploration: {cause or error} (see {settings['_target_']} for its settings).") from None
+
+
+def validate(config: DictConfig) -> None:
+    """Check the whole configuration.
+
+    Raises:
+        ValueError: the first thing found wrong, naming the setting and what to do.
+    """
+    method = build_method(config.exploration)
+    _check_method(config, method)
+    _check_batch(config)
+    _check_model(config)
+    _check_data(config)
+    _check_machine(config)
+    validate_verl(config)
+
+
+def validate_verl(config: DictConfig) -> None:
+    try:
+        with redirect_stdout(io.StringIO()):  # it prints that all is well
+            validate_config(
+                config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
+            )
+    except (AssertionError, TypeError) as error:  # verl's checks are assertions; ours are sentences
+        raise ValueError(f"verl refuses the configuration: {error}") from error
+
+
+def _check_method(config: DictConfig, method: Method) -> None:
+    changes_rewards = (
+        type(method).shape_rewards is not Method.shape_rewards
+        or type(method).reweight_advantages is not Method.reweight_advantages
+    )
+    estimator = config.algorithm.adv_estimator
+    if changes_rewards and estimator in _verl_estimators():
+        raise ValueError(
+            f"algorithm.adv_estimator={estimator} is verl's own and would leave {type(method).__name__} without "
+            f"effect; "
+            f"leave it to exploration=... or give your method's name."
+        )
+    if config.actor_rollout_ref.rollout.n < 2:
+        raise ValueError(
+            f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: a group of one response a prompt has "
+            f"nothing to be compared with; use at least 2."
+        )
+    needs_pass = method.inputs & {"features", "confidence"}
+    if needs_pass and (config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False):
+        raise ValueError(
+            f"algorithm.rollout_correction.bypass_mode=true skips the log-prob pass that {type(method).__name__} takes "
+            f"its {' and '.join(sorted(needs_pass))} from; set it to false."
+        )
+    if config.actor_rollout_ref.actor.strategy not in ("fsdp", "fsdp2"):
+        raise ValueError(
+            f"actor_rollout_ref.actor.strategy={config.actor_rollout_ref.actor.strategy}: the log-prob pass is written "
+            f"for verl's FSDP engine; use fsdp2 or fsdp."
+        )
+
+
+def _verl_estimators() -> set[str]:
+    from verl.trainer.ppo.core_algos import AdvantageEstimator
+
+    return {estimator.value for estimator in AdvantageEstimator}
+
+
+def _check_batch(config: DictConfig) -> None:
+    prompts, responses = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
+    mini = config.actor_rollout_ref.actor.ppo_mini_batch_size
+    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    data_parallel = max(1, devices // config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1))
+    if prompts % mini:
+        raise ValueError(
+            f"data.train_batch_size={prompts} prompts cannot be divided into mini-batches of "
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini}."
+        )
+    if mini * responses % data_parallel:
+        raise ValueError(
+            f"a mini-batch of {mini} prompts x {responses} responses cannot be divided among {data_parallel} "
+            f"data-parallel ranks; change actor_rollout_ref.actor.ppo_mini_batch_size or actor_rollout_ref.rollout.n."
+        )
+
+
+def _check_model(config: DictConfig) -> None:
+    setting, path = "actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path)
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{setting}={path} has no config.json: it is not a Hugging Face model folder.")
+        return
+    looks_like_hub_name = path.count("/") == 1 and path[0] not in "./~"
+    if not looks_like_hub_name:
+        raise ValueError(f"{setting}={path} does not exist.")
+    if os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(path):
+        raise ValueError(
+            f"{setting}={path} is not in the local Hugging Face cache and HF_HUB_OFFLINE=1 forbids to download it."
+        )
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)
+
+
+def _check_data(config: DictConfig) -> None:
+    settings = reward_settings(config)
+    sources: set[str] = set()
+    for setting in ("train_files", "val_files"):
+        for path in _paths(config.data[setting]):
+            if path.startswith(("hdfs://", "s3://")):
+                continue  # verl copies these at start
+            if not Path(path).expanduser().is_file():
+                raise ValueError(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
+            sources |= check_rows(Path(path).expanduser()).data_sources
+    check_data_sources(sources, settings.verifiers)
+
+
+def _paths(value: object) -> Iterable[str]:
+    return [str(path) for path in value] if isinstance(value, list | ListConfig) else [str(value)]
+
+
+def _check_machine(config: DictConfig) -> None:
+    if "g2rl" not in entry_points(group="verl.plugins").names:
+        raise ValueError("the plugin is not installed where verl looks for it; run `pip install --no-deps -e .` here.")
+    on_cpu = os.environ.get("VERL_PLATFORM") == "cpu"
+    if on_cpu and PlatformRegistry.get("cpu") is None:
+        raise ValueError("the plugin did not load (import recipe.plugin says why), so verl has no CPU platform.")
+    if (config.trainer.device == "cpu") != on_cpu:
+        raise ValueError(
+            f"trainer.device={config.trainer.device} with VERL_PLATFORM={os.environ.get('VERL_PLATFORM', '')!r}: "
+            f"use hardware=cpu together with VERL_PLATFORM=cpu, as scripts/run_g2rl_cpu.sh does."
+        )
+    available = config.ray_kwargs.ray_init.num_cpus
+    if available is not None:  # else Ray counts the machine's own, or a running cluster's
+        needed = cpus_reserved(config)
+        if available < needed:
+            raise ValueError(
+                f"ray_kwargs.ray_init.num_cpus={available} logical CPU slots, but verl will reserve {needed} and wait "
+                f"for them without a word; set it to at least {needed} (they need not be real cores)."
+            )
+
+
+def cpus_reserved(config: DictConfig) -> int:
+    """Logical CPU slots that verl's actors hold at once, over all nodes."""
+    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    storage_units = config.transfer_queue.backend.SimpleStorage.num_data_storage_units
+    return CPUS_PER_DEVICE * devices + storage_units + CPUS_FOR_CONTROL

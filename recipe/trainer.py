@@ -1,0 +1,162 @@
+"""verl's V1 trainers with an exploration method: three hooks around the log-prob pass, the advantage and validation.
+
+The trainer does not know which method runs: it asks the method what it needs, fetches that, and lets verl go on.
+
+Shape suffixes: N responses (rows of the batch), H hidden size.
+"""
+
+import numpy as np
+import ray
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig, open_dict
+from transfer_queue import KVBatchMeta
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
+from verl.trainer.ppo.utils import Role
+from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+
+from g2rl.evaluation import equal_in_pool, validation_metrics
+from g2rl.methods.base import Samples, sample_metrics
+from g2rl.methods.progrpo import answer_confidence, prompt_confidence
+from g2rl.verify import VerifierPool
+from recipe.config import build_method
+from recipe.engine import FEATURES_FLAG
+from recipe.estimators import ExplorationEstimator
+from recipe.progress import RunLog, report
+from recipe.reward_manager import reward_metrics, reward_settings
+from recipe.worker import ExplorationWorker
+
+
+class ExplorationHooks:
+    """Mixed into one of verl's trainers; `base_mode` is the `trainer_mode` that trainer goes by."""
+
+    base_mode: str
+
+    def __init__(self, config: DictConfig) -> None:
+        # verl's base class asks for its own mode's name in several places (replay buffer, checkpoints).
+        with open_dict(config):
+            config.trainer.v1.trainer_mode = self.base_mode
+        super().__init__(config)
+        self.method = build_method(config.exploration)
+        self.estimator = ExplorationEstimator(self.method)
+        if config.algorithm.adv_estimator not in ADV_ESTIMATOR_REGISTRY:
+            register_adv_est(config.algorithm.adv_estimator)(self.estimator)
+        self._log_probs: dict[str, torch.Tensor] = {}
+        settings = reward_settings(config)
+        self._verifiers = VerifierPool(settings.pool_workers, settings.timeout_s, memory_mb=settings.memory_mb)
+
+    def _build_replay_buffer(self):
+        replay_buffer = super()._build_replay_buffer()
+        replay_buffer.poll_interval = self.config.poll_interval_s
+        return replay_buffer
+
+    def _init_resource_pool_mgr(self) -> None:
+        super()._init_resource_pool_mgr()
+        for role in (Role.Actor, Role.ActorRollout, Role.ActorRolloutRef):
+            if role in self.role_worker_mapping:
+                self.role_worker_mapping[role] = ray.remote(ExplorationWorker)
+
+    def _setup(self) -> None:
+        report("loading the model into the actors and the rollout servers")
+        super()._setup()
+        report(f"ready at step {self.global_steps} of {self.total_training_steps}")
+
+    # ------------------------------------------------------------------ a step
+
+    def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        batch.extra_info[FEATURES_FLAG] = "features" in self.method.inputs
+        batch = super()._compute_old_log_prob(batch, metrics)
+        batch.extra_info[FEATURES_FLAG] = False  # the reference model's pass needs none
+        if "confidence" in self.method.inputs:
+            # Now, since the reference model's pass writes its own log-probs over these.
+            self._log_probs = self._fetch(batch, "log_probs", "old_log_probs", "response_mask")
+        return batch
+
+    def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
+        samples, real_N, verdicts = self._collect(batch)
+        self.estimator.hand_over(samples, real_N)
+        batch = super()._compute_advantage(batch, metrics)
+        metrics.update(sample_metrics(samples))
+        metrics.update(self.estimator.metrics)
+        metrics.update(reward_metrics(verdicts))
+        metrics["reward/pass_rate"] = samples.correct.float().mean().item()
+        return batch
+
+    def _collect(self, batch: KVBatchMeta) -> tuple[Samples, torch.Tensor, list[dict]]:
+        """The real rows as the method's samples, which rows are real [N], and the reward manager's word on each."""
+        real_N = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
+        rows = real_N.nonzero()[:, 0].tolist()
+        data = self._fetch(batch, "uid", "extra_fields", *self._tensor_fields())
+        extra_fields = list(data["extra_fields"])
+        verdicts = [extra_fields[row]["reward_extra_info"] for row in rows]
+        uids = np.array(list(data["uid"]))[rows]
+        inputs: dict[str, torch.Tensor] = {}
+        if "features" in self.method.inputs:
+            inputs["features"] = data["features"].to_padded_tensor(0.0).float()[rows]
+        if "confidence" in self.method.inputs:
+            inputs |= {name: values[rows] for name, values in self._confidences().items()}
+        samples = Samples(
+            rewards=torch.tensor([2.0 * float(verdict["acc"]) - 1.0 for verdict in verdicts]),
+            group_ids=torch.from_numpy(np.unique(uids, return_inverse=True)[1]),
+            valid=torch.tensor([bool(verdict["pred"]) for verdict in verdicts]),
+            **inputs,
+        )
+        return samples, real_N, verdicts
+
+    def _tensor_fields(self) -> tuple[str, ...]:
+        return ("features",) if "features" in self.method.inputs else ()
+
+    def _confidences(self) -> dict[str, torch.Tensor]:
+        log_probs, mask = self._log_probs["log_probs"], self._log_probs["response_mask"]
+        # Row t of a sequence predicts its token t + 1: rows 0 ... P - 2 those of a prompt of P tokens.
+        prompt_rows_N = log_probs.offsets().diff() - mask.offsets().diff() - 1
+        log_probs_NL = log_probs.to_padded_tensor(0.0)
+        prompt_mask_NL = torch.arange(log_probs_NL.shape[1]) < prompt_rows_N[:, None]
+        return {
+            "response_confidence": answer_confidence(
+                self._log_probs["old_log_probs"].to_padded_tensor(0.0), mask.to_padded_tensor(0)
+            ),
+            "prompt_confidence": prompt_confidence(log_probs_NL, prompt_mask_NL),
+        }
+
+    @staticmethod
+    def _fetch(batch: KVBatchMeta, *fields: str):
+        return tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(fields))
+
+    # ------------------------------------------------------------------ validation and reporting
+
+    def _val_metrics_update(
+        self, data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=None
+    ) -> dict[str, float]:
+        metrics = super()._val_metrics_update(
+            data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=expected_acc_counts
+        )
+        answers = [pred or None for pred in reward_extra_infos_dict["pred"]]
+        return metrics | validation_metrics(
+            data_sources,
+            sample_uids,
+            reward_extra_infos_dict["acc"],
+            answers,
+            equal_many=equal_in_pool(self._verifiers),
+        )
+
+    def on_validate_begin(self) -> None:
+        super().on_validate_begin()
+        report("validating")
+        self._attach_run_log()
+
+    def on_train_begin(self) -> None:
+        super().on_train_begin()
+        self._attach_run_log()
+
+    def _attach_run_log(self) -> None:
+        """One more of verl's loggers: verl's own file logger starts its file anew when a run resumes."""
+        if "run_log" not in self.logger.logger:
+            self.logger.logger["run_log"] = RunLog(self.config.run_dir, self.total_training_steps)
+
+
+@register_trainer("g2rl_sync")
+class ExplorationTrainerSync(ExplorationHooks, PPOTrainerSync):
+    """Trainer and rollout take turns on the same devices."""
+
+    base_mode = "sync"

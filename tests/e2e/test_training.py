@@ -1,0 +1,108 @@
+"""What a run computes is what the method says, on one rank and on two, before and after a weight update."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+pytestmark = pytest.mark.e2e
+
+SMALL = [
+    "data.train_batch_size=4",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+    "actor_rollout_ref.rollout.n=4",
+    "actor_rollout_ref.actor.optim.lr=1e-3",
+    "data.val_max_samples=8",
+    "trainer.v1.trainer_mode=probe",
+    # the whole weights of each step, for the recomputation
+    "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
+    "trainer.save_freq=1",
+]
+
+LOGGED = (
+    ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
+    + ["shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
+)  # fmt: skip
+
+
+def metrics(run_dir: Path) -> list[dict]:
+    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+
+
+def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probs [L] and feature [H] of one response, one sequence at a time, by autograd at the LM head's input."""
+    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32)
+    with torch.no_grad():
+        hidden = model.model(torch.cat([prompt, response])[None]).last_hidden_state[0]
+    hidden = hidden[len(prompt) - 1 : -1].double().requires_grad_()
+    log_probs = torch.log_softmax(hidden @ model.lm_head.weight.detach().double().T, dim=-1)
+    log_probs = log_probs[torch.arange(len(response)), response]
+    log_probs.sum().backward()
+    return log_probs.detach(), hidden.grad.mean(dim=0)
+
+
+def check_step(run_dir: Path, step: int, model_path: Path) -> None:
+    rows = torch.load(run_dir / f"probe_{step}.pt")
+    for i in range(len(rows["prompts"])):
+        log_probs, feature = recompute(model_path, rows["prompts"][i], rows["responses"][i])
+        torch.testing.assert_close(rows["old_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
+        # vLLM computes with the same weights
+        torch.testing.assert_close(rows["rollout_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
+        cosine = torch.cosine_similarity(rows["features"][i].double(), feature, dim=0)
+        assert cosine >= 0.9999, (step, i, cosine)
+        torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
+
+
+def test_one_rank_survives_kill_and_resumes(stack):
+    run = stack("one_rank")
+    overrides = [*SMALL, "exploration=g2rl", "trainer.total_training_steps=4", "trainer.test_freq=4"]
+    process = run.start(*overrides)
+    run.wait_for("step 2/4", process)
+    process.kill()
+    process.wait()
+    run.assert_all_gone()
+
+    checkpoints = run.run_dir / "checkpoints"
+    saved = int((checkpoints / "latest_checkpointed_iteration.txt").read_text())
+    before = [record["step"] for record in metrics(run.run_dir)]
+    run.finish(*overrides)
+    run.assert_all_gone()
+    steps = [record["step"] for record in metrics(run.run_dir)]
+    assert steps[: len(before)] == before
+    assert steps[len(before) :][-1] == 4
+    assert saved + 1 in steps[len(before) :] and not any(0 < step <= saved for step in steps[len(before) + 1 :])
+
+    tiny = Path(run.environment["G2RL_MODEL_PATH"])
+    check_step(run.run_dir, 1, tiny)
+    check_step(run.run_dir, 2, checkpoints / "global_step_1/actor/huggingface")
+    check_step(run.run_dir, 4, checkpoints / "global_step_3/actor/huggingface")
+    first, last = metrics(run.run_dir)[0]["data"], metrics(run.run_dir)[-1]["data"]
+    assert first["val/arithmetic/pass@1"] > 0
+    missing = {f"exploration/{name}" for name in LOGGED} - last.keys()
+    assert not missing
+    console = (run.run_dir / "console.txt").read_text()
+    assert "step 4/4" in console and "pass@1" in console
+    assert len(console.splitlines()) < 60
+
+
+def test_two_ranks_with_packed_sequences_and_dynamic_batches(stack):
+    run = stack("two_ranks")
+    run.finish(
+        *SMALL,
+        "exploration=g2rl",
+        "exploration.scale=0.0",
+        "trainer.n_gpus_per_node=2",
+        "trainer.total_training_steps=2",
+        "trainer.val_before_train=false",
+        # several micro-batches of unequal numbers of rows, in an order of verl's choosing
+        "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=256",
+    )
+    run.assert_all_gone()
+    check_step(run.run_dir, 1, Path(run.environment["G2RL_MODEL_PATH"]))
+    check_step(run.run_dir, 2, run.run_dir / "checkpoints/global_step_1/actor/huggingface")
+    for step in (1, 2):
+        rows = torch.load(run.run_dir / f"probe_{step}.pt")
+        for advantage, grpo in zip(rows["advantages"], rows["grpo"], strict=True):
+            assert torch.equal(advantage, grpo)
