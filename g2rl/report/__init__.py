@@ -1,0 +1,5 @@
+"""Pictures and tables of runs."""
+
+from g2rl.report.single import plot_run, summary_table
+
+__all__ = ["plot_run", "summary_table"]

@@ -1,0 +1,84 @@
+"""One training run at its end: a picture and a table for the terminal."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from g2rl.report.curves import COLUMNS, FIRST, LAST, SHARES, TITLES, draw_series, finish_panel
+from g2rl.report.runs import Series, read_metrics
+from g2rl.report.style import OTHER_COLORS, figure, save
+
+WINDOW = 5  # training steps that a number "at the start" or "at the end" is the mean of
+IN_PICTURE = ("exploration/cosine_mean", "exploration/negative_pair_share", "exploration/score_mean")
+VALIDATION = re.compile(r"val/(.+)/((?:pass|maj)@\d+)")
+
+
+def plot_run(metrics_path: Path | str, out_png: Path | str) -> None:
+    """A picture of one run: validation accuracy, training pass rate and exploration metrics over steps."""
+    metrics = read_metrics(Path(metrics_path))
+    validation: dict[str, list[str]] = {}
+    for name in metrics:
+        if match := VALIDATION.fullmatch(name):
+            validation.setdefault(match[1], []).append(match[2])
+    others = [name for name in (*FIRST[:1], *IN_PICTURE, *FIRST[2:], *LAST) if name in metrics]
+    count = len(validation) + len(others)
+    if not count:
+        return
+    columns = min(COLUMNS, count)
+    with figure(-(-count // columns), columns) as (fig, panels):
+        for ax, (source, names) in zip(panels, validation.items(), strict=False):
+            for name, color in zip(_first_and_last(names), OTHER_COLORS, strict=False):
+                draw_series(ax, [metrics[f"val/{source}/{name}"]], name, color)
+            finish_panel(ax, "pass@1", f"validation: {source}")
+            ax.legend()
+        for ax, name in zip(panels[len(validation) :], others, strict=False):
+            draw_series(ax, [metrics[name]], name, OTHER_COLORS[0])
+            finish_panel(ax, name)
+        for ax in panels[count:]:
+            ax.set_axis_off()
+        save(fig, Path(out_png))
+
+
+def summary_table(metrics_path: Path | str) -> str:
+    """A table of one run for the terminal: each number at the start and at the end.
+
+    Validation: the first and the last one. Training: means over the first and the last `WINDOW` steps (half of the
+    steps of a shorter run).
+    """
+    metrics = read_metrics(Path(metrics_path))
+    validation = sorted((name for name in metrics if VALIDATION.fullmatch(name)), key=_validation_order)
+    exploration = sorted(name for name in metrics if name.startswith("exploration/"))
+    training = [name for name in (*FIRST, *exploration, *LAST) if name in metrics]
+    rows = [("", "start", "end")]
+    for name in validation + training:
+        window = 1 if name in validation else WINDOW
+        shown = name.replace("val/", "validation ", 1) if name in validation else TITLES.get(name, name)
+        start, end = _start_and_end(metrics[name], window)
+        rows.append((shown.replace("$\\Phi$", "Phi"), _shown(name, start), _shown(name, end)))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(max(lines, key=len)), *lines[1:]])
+
+
+def _start_and_end(series: Series, window: int) -> tuple[float, float]:
+    values = list(series.values())
+    window = min(window, max(1, len(values) // 2))
+    return float(np.mean(values[:window])), float(np.mean(values[-window:]))
+
+
+def _shown(name: str, value: float) -> str:
+    return f"{100 * value:.1f} %" if SHARES.search(name) else f"{value:.4g}"
+
+
+def _first_and_last(names: list[str]) -> list[str]:
+    """pass@1, the largest pass@k and the largest maj@k."""
+    ordered = sorted(names, key=lambda name: int(name.split("@")[1]))
+    passes = [name for name in ordered if name.startswith("pass")]
+    majorities = [name for name in ordered if name.startswith("maj")]
+    return list(dict.fromkeys([*passes[:1], *passes[-1:], *majorities[-1:]]))
+
+
+def _validation_order(name: str) -> tuple[str, bool, int]:
+    source, _, metric = name.rpartition("/")
+    return source, metric.startswith("maj"), int(metric.split("@")[1])
