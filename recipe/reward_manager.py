@@ -72,7 +72,8 @@ def reward_settings(config: DictConfig) -> RewardSettings:
         ValueError: a setting that does not exist, or a value that it cannot take; names both.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), config.reward.reward_kwargs)
+        given = OmegaConf.to_container(config.reward.reward_kwargs, resolve=True)  # max_resp_len refers to data
+        merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), given)
         settings = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise ValueError(f"reward.reward_kwargs.{error.full_key}: {str(error.msg).splitlines()[0]}") from None
