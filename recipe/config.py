@@ -16,6 +16,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
+from verl.utils.tracking import Tracking
 
 from g2rl.data.check import check_rows
 from g2rl.methods.base import Method
@@ -58,6 +59,7 @@ def validate(config: DictConfig) -> None:
     _check_batch(config)
     _check_model(config)
     _check_data(config)
+    _check_loggers(config)
     _check_machine(config)
     validate_verl(config)
 
@@ -151,7 +153,7 @@ def _check_data(config: DictConfig) -> None:
     settings = reward_settings(config)
     sources: set[str] = set()
     for setting in ("train_files", "val_files"):
-        for path in _paths(config.data[setting]):
+        for path in _strings(config.data[setting]):
             if path.startswith(("hdfs://", "s3://")):
                 continue  # verl copies these at start
             if not Path(path).expanduser().is_file():
@@ -160,7 +162,14 @@ def _check_data(config: DictConfig) -> None:
     check_data_sources(sources, settings.verifiers)
 
 
-def _paths(value: object) -> Iterable[str]:
+def _check_loggers(config: DictConfig) -> None:
+    known = Tracking.supported_backend
+    for logger in _strings(config.trainer.logger):
+        if logger not in known:
+            raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
+
+
+def _strings(value: object) -> Iterable[str]:
     return [str(path) for path in value] if isinstance(value, list | ListConfig) else [str(value)]
 
 

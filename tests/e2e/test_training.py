@@ -22,8 +22,7 @@ SMALL = [
 ]
 
 LOGGED = (
-    ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
-    + ["shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
+    ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share", "shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
 )  # fmt: skip
 
 

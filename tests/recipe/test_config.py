@@ -1,0 +1,121 @@
+"""Bad settings get one clear sentence before Ray starts; every script's configuration passes verl's own validation."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+os.environ.setdefault("VERL_PLATFORM", "cpu")
+
+from hydra import compose, initialize_config_dir  # noqa: E402
+from omegaconf import OmegaConf  # noqa: E402
+from transformers import Qwen3Config  # noqa: E402
+
+from g2rl.data.rows import make_row, write_rows  # noqa: E402
+from recipe.config import cpus_reserved, validate  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A model folder and data files that are fine as far as the checks look."""
+    folder = tmp_path_factory.mktemp("inputs")
+    Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
+    rows = [make_row("arithmetic", "1 + 1?", "2", index=0, split="train", system_prompt=None)]
+    return {
+        "model": folder / "model",
+        "train": write_rows(rows, folder / "train.parquet"),
+        "folder": folder,
+    }
+
+
+def composed(inputs, *overrides: str):
+    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        return compose(
+            "trainer",
+            [
+                f"actor_rollout_ref.model.path={inputs['model']}",
+                f"data.train_files={inputs['train']}",
+                f"data.val_files={inputs['train']}",
+                "trainer.experiment_name=test",
+                *overrides,
+            ],
+        )
+
+
+@pytest.mark.parametrize("exploration", ["grpo", "entropy", "evol", "g2rl", "progrpo"])
+def test_every_method_is_valid_as_configured(inputs, exploration):
+    validate(composed(inputs, f"exploration={exploration}"))
+
+
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [
+        ("exploration.form=equations", ["exploration.form", "equation", "prose", "amplify"]),
+        ("exploration.scale=-0.1", ["exploration.scale"]),
+        ("+exploration.lambda=1", ["exploration", "lambda"]),
+        ("algorithm.adv_estimator=grpo", ["algorithm.adv_estimator", "G2RL"]),
+        ("actor_rollout_ref.rollout.n=1", ["actor_rollout_ref.rollout.n", "at least 2"]),
+        ("actor_rollout_ref.actor.ppo_mini_batch_size=5", ["data.train_batch_size", "ppo_mini_batch_size=5"]),
+        ("trainer.n_gpus_per_node=3", ["data-parallel", "3"]),
+        ("actor_rollout_ref.model.path=/no/such/model", ["actor_rollout_ref.model.path", "/no/such/model"]),
+        ("data.train_files=/no/such/file.parquet", ["data.train_files", "/no/such/file.parquet", "g2rl.data"]),
+        ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
+        ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
+        ("ray_kwargs.ray_init.num_cpus=4", ["ray_kwargs.ray_init.num_cpus=4", "at least"]),
+        ("trainer.device=cuda", ["trainer.device=cuda", "VERL_PLATFORM"]),
+        ("reward.reward_kwargs.timeout_s=-1", ["timeout_s"]),
+        ("trainer.logger=[nonsense]", ["nonsense"]),
+    ],
+)
+def test_bad_setting_is_named_in_one_sentence(inputs, override, names):
+    with pytest.raises(ValueError) as error:
+        validate(composed(inputs, override))
+    message = str(error.value)
+    assert "\n" not in message
+    for name in names:
+        assert name in message
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row | {"prompt": []}, ["row 1", "prompt"]),
+        (lambda row: row | {"reward_model": {"style": "rule", "ground_truth": ""}}, ["row 1", "ground truth"]),
+        (lambda row: row | {"data_source": "arithmetics"}, ["arithmetics", "'arithmetic'"]),
+    ],
+)
+def test_bad_row_is_named_with_file_and_row(inputs, change, words):
+    good = make_row("arithmetic", "1 + 1?", "2", index=0, split="train", system_prompt=None)
+    path = write_rows([good, change(good)], inputs["folder"] / "bad.parquet")
+    with pytest.raises(ValueError) as error:
+        validate(composed(inputs, f"data.train_files={path}"))
+    assert all(word in str(error.value) for word in words)
+
+
+def test_a_plugin_that_did_not_load_is_an_error(inputs, monkeypatch):
+    from verl.plugin.platform import PlatformRegistry
+
+    monkeypatch.setattr(PlatformRegistry, "_platforms", {})
+    with pytest.raises(ValueError, match="plugin did not load"):
+        validate(composed(inputs))
+
+
+def test_reserved_slots_grow_with_devices_and_storage_units(inputs):
+    assert cpus_reserved(composed(inputs)) == 3 + 1 + 2
+    assert cpus_reserved(composed(inputs, "trainer.n_gpus_per_node=2", "trainer.nnodes=2")) == 12 + 1 + 2
+
+
+def test_unknown_method_lists_the_known_ones():
+    run = subprocess.run(
+        [sys.executable, "-m", "recipe.main", "exploration=g2l"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert run.returncode != 0
+    assert "exploration/g2l" in run.stderr and "progrpo" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_the_default_is_the_reading_that_the_documentation_names(inputs):
+    exploration = OmegaConf.to_container(composed(inputs).exploration)
+    assert exploration["form"] == "equation" and exploration["scale"] == 0.5 and exploration["square_root"] is True
