@@ -36,13 +36,12 @@ def repeat_large_logits(
     At a logit of 100 two close candidates would be off by 1e-5 of a probability after a float32 product. Logits count
     after the division by the temperature; ordinary ones stay far below the limit, so this is rarely more than a look.
     """
-    biased_tV = logits_tV if bias_V is None else logits_tV + bias_V
-    top_t, top_id_t = biased_tV.max(-1)
-    large_b = ((top_t / temperature_t).abs() > LARGE_LOGIT).nonzero()[:, 0]
+    large_b = ((logits_tV.amax(-1) / temperature_t).abs() > LARGE_LOGIT).nonzero()[:, 0]
     if len(large_b) == 0:
         return
+    biased_bV = logits_tV[large_b] if bias_V is None else logits_tV[large_b] + bias_V
+    shift_b = logits_tV[large_b, biased_bV.argmax(-1)].double()
     hidden_bH = hidden_tH[large_b].double()
-    shift_b = logits_tV[large_b, top_id_t[large_b]].double()
     for block, weight_vH in _converted_blocks(weight_VH, torch.float64):
         logits_tV[large_b, block] = (hidden_bH @ weight_vH.t() - shift_b[:, None]).float()
 

@@ -42,7 +42,7 @@ def softmax_and_pool(
         Z_b = exp_bV.sum(-1)
         log_Z_b = Z_b.log()
         log_probs_t[block] = x_target_b - log_Z_b
-        entropy_t[block] = log_Z_b - torch.linalg.vecdot(exp_bV, x_bV) / Z_b
+        entropy_t[block] = log_Z_b - x_bV.mul_(exp_bV).sum(-1) / Z_b
         if pool is not None:
             _add_residuals(pool.residuals_RV, pool.row_t[block], pool.weight_t[block], token_ids_b, exp_bV, Z_b)
     return log_probs_t, entropy_t
