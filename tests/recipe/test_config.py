@@ -1,21 +1,18 @@
 """Bad settings get one clear sentence before Ray starts; every script's configuration passes verl's own validation."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from transformers import Qwen3Config
+
+from g2rl.data.rows import make_row, write_rows
+from recipe.config import cpus_reserved, validate
 
 ROOT = Path(__file__).parents[2]
-os.environ.setdefault("VERL_PLATFORM", "cpu")
-
-from hydra import compose, initialize_config_dir  # noqa: E402
-from omegaconf import OmegaConf  # noqa: E402
-from transformers import Qwen3Config  # noqa: E402
-
-from g2rl.data.rows import make_row, write_rows  # noqa: E402
-from recipe.config import cpus_reserved, validate  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,13 @@
 """The packing of the log-prob pass, against a loop over sequences."""
 
-import os
+import pytest
+import torch
+from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from verl.workers.engine import EngineRegistry
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-os.environ.setdefault("VERL_PLATFORM", "cpu")
-
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen3Config, Qwen3ForCausalLM  # noqa: E402
-from verl.workers.engine import EngineRegistry  # noqa: E402
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # noqa: E402
-
-import recipe.cpu.engine  # noqa: E402
-from recipe.engine import ENGINE_VENDOR, ExplorationEngine, _refuse_unsupported_head, response_weights  # noqa: E402
+import recipe.cpu.engine
+from recipe.engine import ENGINE_VENDOR, ExplorationEngine, _refuse_unsupported_head, response_weights
 
 
 def nested(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -52,7 +48,8 @@ def test_the_actor_gets_our_engine_and_the_reference_model_verls(monkeypatch):
 
 
 def test_heads_that_do_more_than_a_product_are_refused():
-    sizes = dict(vocab_size=16, hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=1)
+    sizes = {"vocab_size": 16, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1}
+    sizes["num_attention_heads"] = 1
     _refuse_unsupported_head(Qwen3ForCausalLM(Qwen3Config(**sizes, num_key_value_heads=1, head_dim=8)))
     with pytest.raises(ValueError, match="final_logit_softcapping=30"):
         _refuse_unsupported_head(Gemma2ForCausalLM(Gemma2Config(**sizes, num_key_value_heads=1, head_dim=8)))

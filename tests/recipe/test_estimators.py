@@ -1,18 +1,14 @@
 """The estimator between a method and verl: GRPO where the method changes nothing, the method's own where it does."""
 
-import os
+import numpy as np
+import pytest
+import torch
+from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-os.environ.setdefault("VERL_PLATFORM", "cpu")
-
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage  # noqa: E402
-
-from g2rl.methods.base import Method, Samples  # noqa: E402
-from g2rl.methods.g2rl import G2RL  # noqa: E402
-from g2rl.methods.progrpo import ProGRPO  # noqa: E402
-from recipe.estimators import ExplorationEstimator  # noqa: E402
+from g2rl.methods.base import Method, Samples
+from g2rl.methods.g2rl import G2RL
+from g2rl.methods.progrpo import ProGRPO
+from recipe.estimators import ExplorationEstimator
 
 GROUPS, SIZE, LENGTH, HIDDEN = 4, 6, 9, 5
 N = GROUPS * SIZE
