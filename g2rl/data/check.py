@@ -1,12 +1,13 @@
 """Is a parquet file fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
 
-class CheckedRows(NamedTuple):
+@dataclass(frozen=True)
+class CheckedRows:
     count: int
     data_sources: set[str]
 

@@ -1,0 +1,76 @@
+"""Where problems come from: a local file, or the Hugging Face hub. Both give a list of plain dictionaries."""
+
+import csv
+import gzip
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+FORMATS = (".jsonl", ".json", ".csv", ".parquet")
+
+
+def read_file(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines, JSON (list of objects), CSV (with a header) or parquet file, each also as .gz.
+
+    Raises:
+        ValueError: there is no such file, or its format is none of these, or it does not hold what its name says.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; --source takes a file.")
+    kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
+    if kind not in FORMATS:
+        raise ValueError(f"{path}: --source takes a file that ends in {', '.join(FORMATS)} (or one of these with .gz).")
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        if kind == ".parquet":
+            return pq.read_table(pa.BufferReader(content)).to_pylist()
+        text = content.decode("utf-8-sig")
+    except (OSError, EOFError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
+    if kind == ".csv":
+        return list(csv.DictReader(text.splitlines(keepends=True)))
+    if kind == ".jsonl":
+        # Not splitlines(): JSON strings may hold the other line separators of Unicode.
+        lines = enumerate(text.split("\n"))
+        return [_object(line, f"{path}, line {number + 1}") for number, line in lines if line.strip()]
+    rows = _parse(text, str(path))
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError(f"{path}: a .json file must hold a list of objects.")
+    return rows
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} is not valid JSON: {error}.") from None
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+    row = _parse(line, where)
+    if not isinstance(row, dict):
+        raise ValueError(f"{where} is not a JSON object.")
+    return row
+
+
+def read_hub(repository: str, revision: str, config: str | None, split: str) -> list[dict[str, Any]]:
+    """The rows of one split of a data set on the Hugging Face hub, at a pinned revision.
+
+    Raises:
+        ValueError: it cannot be downloaded; the reason is the hub's.
+    """
+    import datasets  # slow to import, and not needed for local files
+
+    try:
+        return list(datasets.load_dataset(repository, config, split=split, revision=revision))
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())
+        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
+        raise ValueError(
+            f"{repository} could not be loaded from the Hugging Face hub{offline}: {reason}; "
+            "a local copy can be given with --source FILE."
+        ) from None
