@@ -21,6 +21,7 @@ from verl.utils.tracking import Tracking
 from g2rl.data.check import check_rows
 from g2rl.methods.base import Method
 from g2rl.verify import check_data_sources
+from recipe.embedder import embedder_settings
 from recipe.reward_manager import reward_settings
 
 # verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
@@ -97,6 +98,8 @@ def _check_method(config: DictConfig, method: Method) -> None:
             f"algorithm.rollout_correction.bypass_mode=true skips the log-prob pass that {type(method).__name__} takes "
             f"its {' and '.join(sorted(needs_pass))} from; set it to false."
         )
+    if "embeddings" in method.inputs:
+        embedder_settings(config)
     if config.actor_rollout_ref.actor.strategy not in ("fsdp", "fsdp2"):
         raise ValueError(
             f"actor_rollout_ref.actor.strategy={config.actor_rollout_ref.actor.strategy}: the log-prob pass is written "

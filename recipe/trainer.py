@@ -20,6 +20,7 @@ from g2rl.methods.base import Samples, sample_metrics
 from g2rl.methods.progrpo import answer_confidence, prompt_confidence
 from g2rl.verify import VerifierPool
 from recipe.config import build_method
+from recipe.embedder import answer_text, start_embedder
 from recipe.engine import FEATURES_FLAG
 from recipe.estimators import ExplorationEstimator
 from recipe.progress import RunLog, report
@@ -59,12 +60,19 @@ class ExplorationHooks:
     def _setup(self) -> None:
         report("loading the model into the actors and the rollout servers")
         super()._setup()
+        if "embeddings" in self.method.inputs:
+            pool = next(iter(self.resource_pool_manager.resource_pool_dict.values()))
+            self._embedder = start_embedder(
+                self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0]
+            )
         report(f"ready at step {self.global_steps} of {self.total_training_steps}")
 
     # ------------------------------------------------------------------ a step
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch.extra_info[FEATURES_FLAG] = "features" in self.method.inputs
+        if "embeddings" in self.method.inputs:  # at the same time as the log-prob pass
+            self._embeddings = self._embedder.embed.remote(self._answer_texts(batch))
         batch = super()._compute_old_log_prob(batch, metrics)
         batch.extra_info[FEATURES_FLAG] = False  # the reference model's pass needs none
         if "confidence" in self.method.inputs:
@@ -93,6 +101,8 @@ class ExplorationHooks:
         inputs: dict[str, torch.Tensor] = {}
         if "features" in self.method.inputs:
             inputs["features"] = data["features"].to_padded_tensor(0.0).float()[rows]
+        if "embeddings" in self.method.inputs:
+            inputs["embeddings"] = torch.from_numpy(ray.get(self._embeddings))[rows]
         if "confidence" in self.method.inputs:
             inputs |= {name: values[rows] for name, values in self._confidences().items()}
         samples = Samples(
@@ -102,6 +112,10 @@ class ExplorationHooks:
             **inputs,
         )
         return samples, real_N, verdicts
+
+    def _answer_texts(self, batch: KVBatchMeta) -> list[str]:
+        responses = self._fetch(batch, "responses")["responses"].unbind()
+        return [answer_text(text) for text in self.tokenizer.batch_decode(responses, skip_special_tokens=True)]
 
     def _tensor_fields(self) -> tuple[str, ...]:
         return ("features",) if "features" in self.method.inputs else ()

