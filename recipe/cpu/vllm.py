@@ -13,7 +13,7 @@ def register() -> None:
 
     from vllm.model_executor.layers.linear import UnquantizedLinearMethod
 
-    UnquantizedLinearMethod.process_weights_after_loading = _pack_and_keep_weight
+    UnquantizedLinearMethod.process_weights_after_loading = _pack_and_keep_weight  # type: ignore[method-assign]
 
     from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightReceiver
 
@@ -26,7 +26,7 @@ def register() -> None:
             self, lambda weights, is_last: on_bucket_received([(name, w.clone()) for name, w in weights], is_last)
         )
 
-    BucketedWeightReceiver.receive_weights = receive_copies
+    BucketedWeightReceiver.receive_weights = receive_copies  # type: ignore[method-assign]
 
 
 def _pack_and_keep_weight(self, layer) -> None:
