@@ -15,7 +15,8 @@ _INTEGER = r"[0-9]{1,40}"
 _NUMBER = re.compile(
     rf"[0-9]{{1,3}}(?:,[0-9]{{3}}){{1,12}}(?:\.[0-9]{{0,40}})?|{_INTEGER}(?:\.[0-9]{{0,40}})?|\.[0-9]{{1,40}}"
 )
-_QUOTIENT = re.compile(rf"\\frac\{{(-?{_INTEGER})\}}\{{(-?{_INTEGER})\}}|({_INTEGER})/({_INTEGER})")
+_PART = rf"(?:\{{(-?{_INTEGER})\}}|([0-9]))"
+_QUOTIENT = re.compile(rf"\\frac{_PART}{_PART}|({_INTEGER})/({_INTEGER})")
 
 
 def _plain_number(text: str) -> tuple[Fraction, bool] | None:

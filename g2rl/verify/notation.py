@@ -35,7 +35,7 @@ _TEXT_UNIT = re.compile(rf"(?:\s|\\[ ,;:!]|~)*{_TEXT}{_POWER}(?:\s*/\s*{_TEXT}{_
 _WORD_UNIT = re.compile(rf"(?<=[\d}}\s)])\s*(?<![A-Za-z\\])([A-Za-z]{{2,}}(?:[\s.]+[A-Za-z]+){{0,3}})\.?{_POWER}\s*$")
 _LETTER_LIST = re.compile(r"\\text\{(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*)\}")
 _MULTIPLIERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_MULTIPLIER = re.compile(rf"(?<=\d)\s*(?:\\text\{{\s*)?({'|'.join(_MULTIPLIERS)})(?![a-z])\s*(\}}|)")
+_MULTIPLIER = re.compile(rf"(?<=[\d}})])\s*(?:\\text\{{\s*)?({'|'.join(_MULTIPLIERS)})(?![a-z])\s*(\}}|)")
 _UNIT_REACH = 120  # characters at the end of an answer in which its unit is looked for
 
 

@@ -10,7 +10,6 @@ and sympy each time one is replaced, it waits three seconds for a worker stuck i
 and its lock, and one idle worker that dies takes the whole pool with it.
 """
 
-import contextlib
 import os
 import queue
 import signal
@@ -103,20 +102,19 @@ class VerifierPool:
         self.close()
 
     def _watch(self, worker: "_Worker") -> None:
-        """Hand comparisons to one worker, one at a time, until the pool closes; replace the worker when it fails."""
+        """Hand comparisons to one worker, one at a time, until the pool closes; replace the worker when it is gone."""
         while (task := self._tasks.get()) is not None:
-            outcome = worker.compare(task.gold, task.answer, self._timeout_s)
-            if isinstance(outcome, bool):
-                verdict = Verdict(outcome, task.answer)
-            else:
-                verdict = Verdict(False, task.answer, outcome)
-                worker.kill()
-                try:
+            if not task.future.set_running_or_notify_cancel():
+                continue
+            try:
+                if worker.is_gone():
                     worker = self._server.start_worker()
-                except RuntimeError as error:
-                    task.future.set_exception(error)  # later comparisons find the dead worker and come here again
-                    continue
-            task.future.set_result(verdict)
+            except RuntimeError as error:
+                task.future.set_exception(error)
+                continue
+            outcome = worker.compare(task.gold, task.answer, self._timeout_s)
+            failure = None if isinstance(outcome, bool) else outcome
+            task.future.set_result(Verdict(outcome is True, task.answer, failure))
         worker.connection.close()
 
 
@@ -132,17 +130,21 @@ class _Worker:
     connection: Connection
     pid: int
 
+    def is_gone(self) -> bool:
+        """A worker says nothing unasked: what there is to read between two comparisons is the end of its connection."""
+        return self.connection.closed or self.connection.poll()
+
     def compare(self, gold: str, answer: str, timeout_s: float) -> bool | Literal["timeout", "crash"]:
         try:
             self.connection.send((gold, answer))
-            return self.connection.recv() if self.connection.poll(timeout_s) else "timeout"
+            if self.connection.poll(timeout_s):
+                return self.connection.recv()
         except (EOFError, OSError):
+            self.connection.close()
             return "crash"
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
         self.connection.close()
+        return "timeout"
 
 
 class _Server:

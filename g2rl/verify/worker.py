@@ -8,6 +8,7 @@ Nobody outlives the pool's process, also when that is killed: the server ends wh
 gone, and the kernel kills the workers with the server (PR_SET_PDEATHSIG), even in the middle of a computation.
 """
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -48,19 +49,12 @@ def serve(control: socket.socket, memory_bytes: int) -> None:
 
 
 def work(connection: Connection, memory_bytes: int) -> None:
-    """Compare answers until the connection closes: (gold, answer) comes in, `equal` of them or "crash" goes out."""
+    """Answer each (gold, answer) that comes in with `equal` of them; end when memory runs out or the caller is gone."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     connection.send(os.getpid())
-    while True:
-        try:
-            gold, answer = connection.recv()
-        except EOFError:
-            return
-        try:
-            result: bool | str = equal(gold, answer)
-        except MemoryError:
-            result = "crash"
-        connection.send(result)
+    with contextlib.suppress(MemoryError, EOFError, BrokenPipeError):
+        while True:
+            connection.send(equal(*connection.recv()))
 
 
 if __name__ == "__main__":
