@@ -3,6 +3,7 @@
 verl imports it in the run's processes because the test names it in VERL_USE_EXTERNAL_MODULES.
 """
 
+import os
 from pathlib import Path
 
 import torch
@@ -18,6 +19,8 @@ FIELDS = ["prompts", "responses", "old_log_probs", "rollout_log_probs", "feature
 @register_trainer("probe")
 class ProbeTrainer(ExplorationTrainerSync):
     def _compute_advantage(self, batch, metrics):
+        if os.environ.get("PROBE_FAILS_AT_STEP") == str(self.global_steps):
+            raise RuntimeError(f"the probe fails at step {self.global_steps}")
         batch = super()._compute_advantage(batch, metrics)
         fields = [name for name in FIELDS if name != "features" or "features" in self.method.inputs]
         data = tq.kv_batch_get(
