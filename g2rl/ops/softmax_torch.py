@@ -3,22 +3,16 @@
 Shape suffixes: t tokens of a chunk, b tokens of a block, V vocabulary, R sequences that the chunk touches.
 """
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
+
+from g2rl.ops.pool import ChunkPool
 
 BLOCK_ELEMENTS = 2**21  # logits worked on at a time: 8 MB of them and 8 MB of exponentials stay in a CPU's cache
 
 
-class Pool(NamedTuple):
-    residuals_RV: Tensor  # where to add the residuals, float32
-    row_t: Tensor  # the row of each token: 0, then never down and up by at most one
-    weight_t: Tensor  # a_t, float32
-
-
 def softmax_and_pool(
-    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: Pool | None
+    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: ChunkPool | None
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of the given tokens and entropy of p = softmax((logits + bias) / temperature), both [t].
 

@@ -14,14 +14,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from g2rl.ops.softmax_torch import Pool
+from g2rl.ops.pool import ChunkPool
 
 STATISTICS_BLOCK_V = 4096
 POOL_BLOCK_T, POOL_BLOCK_V = 8, 512
 
 
 def softmax_and_pool(
-    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: Pool | None
+    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: ChunkPool | None
 ) -> tuple[Tensor, Tensor]:
     t, V = logits_tV.shape
     maximum_t, Z_t, log_probs_t, entropy_t = torch.empty(4, t, dtype=torch.float32, device=logits_tV.device)

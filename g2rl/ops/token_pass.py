@@ -7,11 +7,10 @@ The feature of a sequence is a sum over its tokens,
 so the residuals a_t (1[y_t = v] − p_t(v)) are pooled over a sequence's tokens first and meet `W` once per sequence
 instead of once per token. The probabilities are at hand anyway for the log-probability and the entropy.
 
-Memory: the logits of one chunk of tokens [t, V], a second buffer of a few rows for their exponentials, and the pooled
-residuals [R, V] with R = min(sequences, chunk_size). When a chunk reaches beyond the R sequences that the buffer
-holds, the buffer goes through `W` and starts again; the sum is linear, so a sequence may be cut anywhere.
+Memory: the logits of one chunk of tokens [t, V], the exponentials of a few of its rows, and pooled residuals of
+min(sequences, chunk_size) rows [R, V]. Nothing of tokens × vocabulary, nothing of sequences × vocabulary.
 
-Shape suffixes: T tokens, t tokens of a chunk, H hidden size, V vocabulary, S sequences, R rows of pooled residuals.
+Shape suffixes: T tokens, t tokens of a chunk, H hidden size, V vocabulary, S sequences.
 """
 
 from collections.abc import Callable
@@ -21,8 +20,8 @@ import torch
 from torch import Tensor
 
 from g2rl.ops import softmax_torch
-from g2rl.ops.matmul import logits_into, pooled_times_weight, repeat_large_logits
-from g2rl.ops.softmax_torch import Pool
+from g2rl.ops.matmul import logits_into, repeat_large_logits
+from g2rl.ops.pool import SequencePool
 
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -76,8 +75,8 @@ def token_pass(
     Raises:
         ValueError: shapes, types, devices or value ranges that do not fit the above.
     """
-    T, H = _check_head(hidden, lm_head_weight, token_ids, bias)
-    V = lm_head_weight.shape[0]
+    _check_head(hidden, lm_head_weight, token_ids, bias)
+    T, V = len(hidden), len(lm_head_weight)
     device = hidden.device
     temperature_T = _temperatures(temperature, T, device)
     if chunk_size is None:
@@ -91,21 +90,17 @@ def token_pass(
     entropy_T = torch.empty(T, dtype=torch.float32, device=device)
 
     order: Tensor | None = None
+    pool: SequencePool | None = None
     if with_features:
         ids_T, weights_T = _check_sequences(sequence_ids, num_sequences, token_weights, T, device)
-        weight_sums_S = torch.zeros(num_sequences, dtype=torch.float32, device=device)
-        weight_sums_S.index_add_(0, ids_T.clamp(min=0), weights_T)
+        weight_sums_S = _sums_over_sequences(weights_T, ids_T, num_sequences)
+        # Tokens of no sequence go with the sequence before them, without weight.
         running_T = ids_T.cummax(0).values.clamp(min=0) if T else ids_T
         if bool((running_T != ids_T)[weights_T != 0].any()):
             order = torch.argsort(ids_T, stable=True)
             hidden, token_ids, temperature_T = hidden[order], token_ids[order], temperature_T[order]
             weights_T, running_T = weights_T[order], ids_T[order].clamp(min=0)
-        # Numbered without gaps, a chunk of t tokens touches at most t sequences that follow one another.
-        present_S, rank_T = torch.unique_consecutive(running_T, return_inverse=True)
-        ranks = rank_T.tolist()
-        sums_SH = torch.zeros(len(present_S), H, dtype=torch.float32, device=device)
-        pooled_RV = torch.zeros(min(len(present_S), chunk_size), V, dtype=torch.float32, device=device)
-        base = 0
+        pool = SequencePool(running_T, weights_T, weight_VH, chunk_size)
 
     logits_buffer = torch.empty(min(T, chunk_size), V, dtype=torch.float32, device=device)
     with torch.autocast(device_type=device.type, enabled=False):
@@ -116,29 +111,16 @@ def token_pass(
             logits_into(logits_tV, hidden[chunk], weight_VH)
             if is_float32:
                 repeat_large_logits(logits_tV, hidden[chunk], weight_VH, bias, temperature_T[chunk])
-            pool = None
-            if with_features:
-                first, last = ranks[start], ranks[stop - 1]
-                if last - base >= len(pooled_RV):
-                    held = slice(base, ranks[start - 1] + 1)
-                    sums_SH[held] += pooled_times_weight(pooled_RV[: held.stop - base], weight_VH)
-                    pooled_RV.zero_()
-                    base = first
-                pool = Pool(pooled_RV[first - base : last - base + 1], rank_T[chunk] - first, weights_T[chunk])
+            chunk_pool = pool.for_chunk(start, stop) if pool else None
             log_probs_T[chunk], entropy_T[chunk] = softmax_and_pool(
-                logits_tV, token_ids[chunk], temperature_T[chunk], bias, pool
+                logits_tV, token_ids[chunk], temperature_T[chunk], bias, chunk_pool
             )
-        if with_features and T:
-            sums_SH[base:] += pooled_times_weight(pooled_RV[: len(present_S) - base], weight_VH)
+        feature_sums_SH = pool.feature_sums(max(num_sequences, 1))[:num_sequences] if pool else None
 
-    if not with_features:
-        return TokenSums(log_probs_T, entropy_T, None, None)
     if order is not None:
         log_probs_T = torch.empty_like(log_probs_T).index_copy_(0, order, log_probs_T)
         entropy_T = torch.empty_like(entropy_T).index_copy_(0, order, entropy_T)
-    feature_sums_SH = torch.zeros(num_sequences, H, dtype=torch.float32, device=device)
-    feature_sums_SH[present_S] = sums_SH
-    return TokenSums(log_probs_T, entropy_T, feature_sums_SH, weight_sums_S)
+    return TokenSums(log_probs_T, entropy_T, feature_sums_SH, weight_sums_S if pool else None)
 
 
 def _softmax_and_pool_for(device: torch.device) -> Callable[..., tuple[Tensor, Tensor]]:
@@ -149,7 +131,7 @@ def _softmax_and_pool_for(device: torch.device) -> Callable[..., tuple[Tensor, T
     return softmax_torch.softmax_and_pool
 
 
-def _check_head(hidden: Tensor, weight: Tensor, token_ids: Tensor, bias: Tensor | None) -> tuple[int, int]:
+def _check_head(hidden: Tensor, weight: Tensor, token_ids: Tensor, bias: Tensor | None) -> None:
     if hidden.ndim != 2 or weight.ndim != 2 or hidden.shape[1] != weight.shape[1]:
         raise ValueError(
             "hidden must be [tokens, H] and lm_head_weight [vocabulary, H] with the same H, "
@@ -169,7 +151,6 @@ def _check_head(hidden: Tensor, weight: Tensor, token_ids: Tensor, bias: Tensor 
         )
     if bias is not None:
         _check_vector("bias", bias, V, hidden.device)
-    return T, hidden.shape[1]
 
 
 def _check_vector(name: str, tensor: Tensor, length: int, device: torch.device, integer: bool = False) -> None:
@@ -213,3 +194,10 @@ def _check_sequences(
             raise ValueError("token_weights must be finite and not negative.")
     ids_T = sequence_ids.long()
     return ids_T, torch.where(ids_T >= 0, weights_T, 0.0)
+
+
+def _sums_over_sequences(weights_T: Tensor, ids_T: Tensor, num_sequences: int) -> Tensor:
+    """Added up in float64, where the order of the additions does not show in the float32 result."""
+    sums = torch.zeros(num_sequences + 1, dtype=torch.float64, device=weights_T.device)  # the last: no sequence
+    sums.index_add_(0, torch.where(ids_T >= 0, ids_T, num_sequences), weights_T.double())
+    return sums[:-1].float()

@@ -76,7 +76,7 @@ def problem(T=23, H=12, V=41, S=4, scale=1.0, seed=0, dtype=torch.float32):
 @pytest.mark.parametrize("chunk_size", [7, 100])
 def test_any_vocabulary_and_chunk_size(device, dtype, V, chunk_size):
     tolerance = 1e-5 if dtype == torch.float32 else 1e-4
-    check(device, *problem(V=V, dtype=dtype), tolerance=tolerance, chunk_size=chunk_size)
+    check(device, *problem(T=11, V=V, dtype=dtype), tolerance=tolerance, chunk_size=chunk_size)
 
 
 @pytest.mark.parametrize("mixed", [(torch.float32, torch.bfloat16), (torch.bfloat16, torch.float32)])
@@ -165,6 +165,9 @@ def test_no_tokens_at_all(device):
     assert [list(x.shape) for x in got] == [[0], [0], [4, 12], [4]] and (got.feature_sums == 0).all()
     got = token_pass(*(x.to(device) for x in (hidden, weight, token_ids, sequence_ids)), 0)
     assert list(got.feature_sums.shape) == [0, 12]
+    hidden, weight, token_ids, *_ = problem(T=3)  # and tokens without any sequence
+    got = check(device, hidden, weight, token_ids, torch.full((3,), -1), 0)
+    assert [list(x.shape) for x in got] == [[3], [3], [0, 12], [0]]
 
 
 @pytest.mark.parametrize("chunk_size", [3, 8, 100])
