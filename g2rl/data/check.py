@@ -32,8 +32,14 @@ def check_rows(path: Path) -> CheckedRows:
     rows = table.select(["data_source", "prompt", "reward_model"]).to_pylist()
     for number, row in enumerate(rows):
         answer = (row["reward_model"] or {}).get("ground_truth")
-        for what, value in (("data_source", row["data_source"]), ("prompt", row["prompt"]), ("ground truth", answer)):
-            if value is None or value == "" or value == []:
-                raise ValueError(f"{path}, row {number}: no {what}.")
+        prompt = row["prompt"] if isinstance(row["prompt"], list) else []
+        fields = {
+            "data_source": row["data_source"],
+            "prompt (a list of messages with role and content)": prompt and all(m.get("content") for m in prompt),
+            "ground truth (reward_model.ground_truth)": answer,
+        }
+        for field, value in fields.items():
+            if not value:
+                raise ValueError(f"{path}, row {number}: no {field}.")
         sources.add(row["data_source"])
     return CheckedRows(table.num_rows, sources)

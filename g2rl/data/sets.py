@@ -151,6 +151,6 @@ def check_name(name: str) -> None:
     """ValueError with the nearest name where there is no such set."""
     names = [*SETS, *MADE_HERE]
     if name not in names:
-        nearest = difflib.get_close_matches(name.lower(), names, n=1)
+        nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}."
         raise ValueError(f"Unknown set {name!r}; {hint}")

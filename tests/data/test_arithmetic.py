@@ -1,0 +1,87 @@
+"""Every problem and every worked solution is checked by evaluating it anew."""
+
+import ast
+import operator
+import random
+import re
+from itertools import islice
+
+import pytest
+
+from g2rl.data.arithmetic import KINDS, VOICES, direct, distinct_problems, problems, split_of, worked_solution
+from g2rl.verify import verify_math
+
+OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
+
+
+def value(expression: str) -> int:
+    def walk(node):
+        if isinstance(node, ast.BinOp):
+            return OPERATORS[type(node.op)](walk(node.left), walk(node.right))
+        assert isinstance(node, ast.Constant)
+        return node.value
+
+    return walk(ast.parse(expression, mode="eval").body)
+
+
+SAMPLE = list(islice(problems("train", seed=3), 2000))
+
+
+def test_answers_and_all_steps_are_right():
+    for problem in SAMPLE:
+        assert value(problem.expression) == problem.answer
+        for equations in problem.strategies.values():
+            for equation in equations:
+                left, right = equation.split("=")
+                assert value(left) == int(right)
+            assert equations[-1].endswith(f"={problem.answer}")
+
+
+def test_steps_use_only_given_or_computed_numbers():
+    for problem in SAMPLE:
+        for equations in problem.strategies.values():
+            known = set(re.findall(r"\d+", problem.expression))
+            for equation in equations:
+                left, right = equation.split("=")
+                assert set(re.findall(r"\d+", left)) <= known
+                known.add(right)
+
+
+def test_every_kind_occurs_and_has_several_strategies():
+    kinds = {problem.kind: problem for problem in SAMPLE}
+    assert len(kinds) == len(KINDS)
+    assert all(len(problem.strategies) >= 2 for problem in kinds.values())
+    for kind in kinds:  # the strategies are really different ones, on most problems
+        differing = [
+            len({tuple(equations) for equations in problem.strategies.values()}) == len(problem.strategies)
+            for problem in SAMPLE
+            if problem.kind == kind
+        ]
+        assert sum(differing) > 0.7 * len(differing)
+
+
+def test_solutions_verify_and_come_in_all_styles():
+    rng = random.Random(0)
+    texts = set()
+    for problem in SAMPLE[:200]:
+        text = worked_solution(problem, rng, direct_share=0.2)
+        assert verify_math(text, str(problem.answer)).correct, text
+        texts.add(re.sub(r"\d+", "0", text))
+    assert len(texts) > 2 * len(VOICES)
+    assert worked_solution(SAMPLE[0], rng, direct_share=1.0) == direct(SAMPLE[0].answer)
+
+
+def test_splits_share_no_expression_whatever_the_seeds():
+    train = {problem.expression for problem in islice(problems("train", seed=0), 20_000)}
+    validation = {problem.expression for problem in islice(problems("val", seed=1), 2000)}
+    assert not train & validation
+    assert {split_of(expression) for expression in train} == {"train"}
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_seeded_and_distinct(split):
+    first = distinct_problems(split, 300, seed=5)
+    assert first == distinct_problems(split, 300, seed=5)
+    assert first[:100] == distinct_problems(split, 100, seed=5)
+    assert first != distinct_problems(split, 300, seed=6)
+    assert len({problem.expression for problem in first}) == 300
