@@ -69,7 +69,8 @@ def main(
     try:
         commands[command](args)
     except (ValueError, OSError, RuntimeError) as error:
-        raise SystemExit(f"error: {error}") from error
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
 
 
 def evaluate(args: argparse.Namespace) -> None:

@@ -40,11 +40,12 @@ def load_results(runs: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def labelled(argument: str) -> tuple[str, Path]:
-    """LABEL=PATH, or PATH with its last part as label."""
+    """LABEL=PATH, or PATH with its name as label; a checkpoint's names its run too: `g2rl-global_step_30`."""
     label, equals, path = argument.partition("=")
     if equals and "/" not in label:
         return label, Path(path)
-    return Path(argument).resolve().name, Path(argument)
+    parts = [part for part in Path(argument).resolve().parts if part not in ("checkpoints", "actor", "huggingface")]
+    return "-".join(parts[-2:] if parts[-1].startswith("global_step_") else parts[-1:]), Path(argument)
 
 
 def published_results() -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ def plot_run(metrics_path: Path | str, out_png: Path | str) -> None:
 
 
 def summary_table(metrics_path: Path | str) -> str:
-    """A table of one run for the terminal: each number at the start and at the end.
+    """A Markdown table of one run: each number at the start and at the end.
 
     Validation: the first and the last one. Training: means over the first and the last `WINDOW` steps (half of the
     steps of a shorter run).
@@ -50,15 +50,14 @@ def summary_table(metrics_path: Path | str) -> str:
     validation = sorted((name for name in metrics if VALIDATION.fullmatch(name)), key=_validation_order)
     exploration = sorted(name for name in metrics if name.startswith("exploration/"))
     training = [name for name in (*FIRST, *exploration, *LAST) if name in metrics]
-    rows = [("", "start", "end")]
+    rows = [("metric", "start", "end"), ("---", "---:", "---:")]
     for name in validation + training:
         window = 1 if name in validation else WINDOW
         shown = name.replace("val/", "validation ", 1) if name in validation else TITLES.get(name, name)
         start, end = _start_and_end(metrics[name], window)
         rows.append((shown.replace("$\\Phi$", "Phi"), _shown(name, start), _shown(name, end)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [f"{row[0]:<{widths[0]}}  {row[1]:>{widths[1]}}  {row[2]:>{widths[2]}}".rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * len(max(lines, key=len)), *lines[1:]])
+    return "\n".join(f"| {row[0]:<{widths[0]}} | {row[1]:>{widths[1]}} | {row[2]:>{widths[2]}} |" for row in rows)
 
 
 def _start_and_end(series: Series, window: int) -> tuple[float, float]:

@@ -67,12 +67,15 @@ def test_command_prints_the_table(runs, capsys):
     assert "| aime25 | a | 47.1 [30.0, 60.0] |" in printed and r"\toprule" in printed and "differs" in printed
 
 
-def test_a_folder_without_result_is_one_clear_error(tmp_path):
-    with pytest.raises(SystemExit, match=r"error: .* holds no result\.json"):
+def test_a_folder_without_result_is_one_clear_error(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
         main(["--compare", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"error: {tmp_path} holds no result.json; run the evaluation there first.\n"
 
 
 def test_labels():
     assert labelled("g2rl=runs/x")[0] == "g2rl"
     assert labelled("runs/lr=3/x")[0] == "x"
+    assert labelled("runs/g2rl_1/checkpoints/global_step_30/actor")[0] == "g2rl_1-global_step_30"
     assert labelled("Qwen/Qwen3-4B-Base") == ("Qwen3-4B-Base", labelled("x=Qwen/Qwen3-4B-Base")[1])

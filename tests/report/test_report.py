@@ -130,7 +130,7 @@ def test_methods_keep_their_colours():
 
 def test_summary_says_start_and_end(tmp_path):
     lines = summary_table(write_run(tmp_path / "a", 1) / "metrics.jsonl").splitlines()
-    cells = {re.split(r"\s{2,}", line)[0]: re.split(r"\s{2,}", line)[1:] for line in lines[2:]}
+    cells = {name: values for name, *values in (re.split(r"\s*\|\s*", line)[1:-1] for line in lines[2:])}
     assert cells["validation arithmetic/pass@1"] == ["30.0 %", "50.0 %"]
     assert cells["validation arithmetic/maj@4"] == ["30.0 %", "50.0 %"]
     assert cells["training pass rate"] == ["33.0 %", "48.0 %"]  # means of steps 1 to 5 and 16 to 20

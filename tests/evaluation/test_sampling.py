@@ -1,0 +1,135 @@
+"""Sampling with the real vLLM: resumed after kill -9 to the same samples; what is refused, and with which words."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from transformers import BertConfig
+
+from g2rl.evaluation.__main__ import main
+from g2rl.evaluation.benchmarks import load_benchmark
+from g2rl.evaluation.runs import model_fingerprint, open_runs
+from g2rl.evaluation.samples import read_samples
+from g2rl.evaluation.sampling import SamplingSettings, check_context, requests_for, sample_seed
+
+SMALL = ["--num-samples", "6", "--max-tokens", "120", "--temperature", "1.0"]
+
+
+def start(policy, path, out, *flags):
+    command = [sys.executable, "-m", "g2rl.evaluation", str(policy), str(path), "--out", str(out), *SMALL, *flags]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_a_run_killed_twice_ends_with_the_numbers_of_one_that_was_not(policy, write_benchmark, sums, tmp_path):
+    path = write_benchmark(sums)
+    undisturbed = start(policy, path, tmp_path / "undisturbed")
+    printed, _ = undisturbed.communicate()
+    assert undisturbed.returncode == 0, printed
+    assert "tokens/s" in printed and "| sums |" in printed
+
+    samples_path = tmp_path / "killed" / "sums" / "samples.jsonl"
+    for share in (0.2, 0.6):
+        run = start(policy, path, tmp_path / "killed")
+        while not samples_path.exists() or len(read_samples(samples_path)) < share * 48:
+            assert run.poll() is None, run.stdout.read()
+            time.sleep(0.01)
+        run.send_signal(signal.SIGKILL)
+        run.communicate()
+        assert len(read_samples(samples_path)) < 48
+        with samples_path.open("ab") as file:  # and the kill came in the middle of a line
+            file.write(b'{"problem": "3", "sam')
+    run = start(policy, path, tmp_path / "killed")
+    printed, _ = run.communicate()
+    assert run.returncode == 0, printed
+
+    ours, theirs = (
+        {sample.key: sample for sample in read_samples(tmp_path / name / "sums" / "samples.jsonl")}
+        for name in ("killed", "undisturbed")
+    )
+    assert len(ours) == 48 and ours == theirs
+    results = [json.loads((tmp_path / name / "sums" / "result.json").read_text()) for name in ("killed", "undisturbed")]
+    assert results[0] == results[1]
+    assert results[0]["settings"]["temperature"] == 1.0 and results[0]["versions"]["transformers"]
+
+    # More samples a problem: those that are there are kept.
+    run = start(policy, path, tmp_path / "killed", "--num-samples", "7")
+    printed, _ = run.communicate()
+    assert run.returncode == 0, printed
+    more = {sample.key: sample for sample in read_samples(samples_path)}
+    assert len(more) == 56 and ours.items() <= more.items()
+
+
+def test_each_sample_has_a_seed_of_its_own():
+    seeds = [
+        sample_seed(run, str(problem), sample) for run in range(3) for problem in range(50) for sample in range(20)
+    ]
+    assert len(set(seeds)) == 3000 and all(0 <= seed < 2**32 for seed in seeds)
+    assert sample_seed(0, "test/algebra/1.json", 3) == 16272900  # the same on every machine, for ever
+
+
+def test_prompts_are_rendered_by_the_chat_template(policy, write_benchmark, sums, tmp_path):
+    from transformers import AutoTokenizer
+
+    benchmark = load_benchmark(str(write_benchmark(sums[:2])), tmp_path)
+    requests = requests_for(benchmark.problems, str(policy), SamplingSettings(num_samples=3))
+    assert [(request.problem, request.sample) for request in requests] == [(p, i) for p in "01" for i in range(3)]
+    text = AutoTokenizer.from_pretrained(policy).decode(requests[3].prompt_ids)
+    assert text == "<|im_start|>user\nWhat is 1 + 1?<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_a_folder_with_other_settings_is_refused(policy, write_benchmark, sums, tmp_path):
+    benchmark = load_benchmark(str(write_benchmark(sums)), tmp_path)
+    settings = SamplingSettings(num_samples=2, max_tokens=16)
+    (run,) = open_runs(str(policy), [benchmark], settings, tmp_path)
+    run.folder.mkdir()
+    (run.folder / "settings.json").write_text(json.dumps(run.settings))
+    open_runs(str(policy), [benchmark], SamplingSettings(num_samples=4, max_tokens=16), tmp_path)
+    other = SamplingSettings(num_samples=2, max_tokens=16, temperature=0.5, seed=1)
+    with pytest.raises(ValueError, match=r"drawn with temperature 0.8 \(now 0.5\), seed 0 \(now 1\); choose another"):
+        open_runs(str(policy), [benchmark], other, tmp_path)
+
+
+def test_the_fingerprint_changes_with_the_weights(policy, tmp_path):
+    weights = (policy / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    assert model_fingerprint(str(tmp_path)) == model_fingerprint(str(policy))
+    (tmp_path / "model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    assert model_fingerprint(str(tmp_path)) != model_fingerprint(str(policy))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--temperature", "-1"], "temperature = -1.0 is out of range"),
+        (["--top-p", "0"], "top_p = 0.0 is out of range"),
+        (["--num-samples", "0"], "num_samples = 0 is out of range"),
+        (["--max-tokens", "5000"], "has a context of 256 tokens"),
+        (["--max-tokens", "16", "--data-parallel", "2"], "run `bash scripts/eval.sh`"),
+    ],
+)
+def test_settings_that_cannot_work_are_one_clear_error(policy, write_benchmark, sums, tmp_path, capsys, flags, message):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(policy), str(write_benchmark(sums)), "--out", str(tmp_path / "out"), *flags])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and message in error
+
+
+def test_a_model_without_language_model_head_is_refused(policy, write_benchmark, sums, tmp_path, capsys):
+    BertConfig(architectures=["BertModel"]).save_pretrained(tmp_path / "bert")
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "bert"), str(write_benchmark(sums)), "--out", str(tmp_path / "out")])
+    assert "has no language-model head (architectures: BertModel)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_context_is_long_enough_to_the_token(policy):
+    check_context(str(policy), 156, 100)
+    with pytest.raises(ValueError, match="set --max-tokens to at most 99 instead of 100"):
+        check_context(str(policy), 157, 100)
