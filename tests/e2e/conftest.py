@@ -21,7 +21,6 @@ class Run:
             "G2RL_MODEL_PATH": str(tiny),
             "G2RL_DATA_PATH": str(data),
             "PYTHONPATH": str(Path(__file__).parent / "probe"),
-            "VERL_USE_EXTERNAL_MODULES": "probe_trainer",
         }
 
     def start(self, *overrides: str) -> subprocess.Popen:

@@ -33,7 +33,10 @@ def test_ctrl_c_ends_one_run_and_leaves_the_other_alone(stack):
 def test_an_exception_in_an_actor_ends_the_run_with_one_line(stack):
     run = stack("failing")
     run.environment["PROBE_FAILS_AT_STEP"] = "2"
-    process = run.start(*SMALL, "trainer.v1.trainer_mode=probe", "trainer.total_training_steps=4")
+    saving = "trainer.save_freq=1"
+    process = run.start(
+        *SMALL, saving, "trainer.checkpoint_callback_class=probe.Probe", "trainer.total_training_steps=4"
+    )
     assert process.wait() == 1
     run.assert_all_gone()
     console = (run.run_dir / "console.txt").read_text()

@@ -15,7 +15,7 @@ SMALL = [
     "actor_rollout_ref.rollout.n=4",
     "actor_rollout_ref.actor.optim.lr=1e-3",
     "data.val_max_samples=8",
-    "trainer.v1.trainer_mode=probe",
+    "trainer.checkpoint_callback_class=probe.Probe",
     # the whole weights of each step, for the recomputation
     "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
     "trainer.save_freq=1",
