@@ -1,13 +1,12 @@
-r"""Worker processes that compare answers under a hard limit of time and memory.
+"""Worker processes that compare answers under a hard limit of time and memory.
 
-Comparing two formulas symbolically can take for ever or all memory, inside C code that no signal interrupts. So every
-comparison runs in a worker process with a connection of its own; one that passes the limit is killed with SIGKILL and
-replaced by a fork of a warm server (`worker.py`). One thread for each worker hands out the work and watches the clock,
-so the pool may be used from any thread, from asyncio and from inside Ray actors.
+Comparing two formulas symbolically can take for ever or all memory. So every comparison runs in a worker process with a
+connection of its own; one that passes the limit is killed with SIGKILL and replaced by a fork of a warm server
+(`worker.py`). One thread for each worker hands out the work and watches the clock, so the pool may be used from any
+thread, from asyncio and from inside Ray actors.
 
-Pebble's pool was the alternative. Its workers import the caller's main script (in a Ray actor: Ray; in a script: torch)
-and sympy each time one is replaced, it waits three seconds for a worker stuck in C code, all its workers share one pipe
-and its lock, and one idle worker that dies takes the whole pool with it.
+Pebble's pool was the alternative. Each worker that it replaces imports sympy and the caller's main script (in a Ray
+actor Ray, in a training script torch), which takes seconds, and one idle worker that dies breaks the whole pool.
 """
 
 import os
