@@ -47,6 +47,8 @@ def compare_plain(gold: str, answer: str) -> bool | None:
     gold, answer = clean(gold), clean(answer)
     if compact(gold) == compact(answer):
         return compact(gold) != ""
+    if compact(gold).isalpha() and len(compact(gold)) > 1 and compact(gold).lower() == compact(answer).lower():
+        return True  # words
     (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
     if units_differ(gold_unit, answer_unit):
         return False
@@ -54,7 +56,7 @@ def compare_plain(gold: str, answer: str) -> bool | None:
     gold_number, answer_number = _plain_number(gold), _plain_number(answer)
     if gold_number is not None and answer_number is not None:
         return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
-    return True if gold == answer else None
+    return True if gold == answer != "" else None
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -87,6 +89,7 @@ def verify_math(response: str, gold: str) -> Verdict:
     - The percent sign is a unit that may be left out: 10\% = 10, and so 10\% != 0.1.
     - Units may be left out but not exchanged: 5 cm = 5, 5 cm != 5 m; none is converted. See `notation.py`.
     - A pair is ordered: (1, 2) is not answered by `2, 1`; a list without brackets is a set.
+    - i is the imaginary unit: |3 + 4i| = 5.
 
     It can run for ever on some inputs: use `VerifierPool` for anything that a model wrote.
     """

@@ -26,7 +26,7 @@ _APPROXIMATELY = re.compile(r"^\s*\\(?:approx|simeq)(?![A-Za-z])")
 _REPEATING = re.compile(r"(\d{1,20})\.(\d{0,20})\\(?:overline|bar)\{(\d{1,20})\}")
 _ORDINAL = re.compile(r"\s*\^?\{?\\text\{\s*(?:st|nd|rd|th)\s*\}\}?\s*$")
 _PERCENT = re.compile(r"\s*\\?%\s*$")
-_BASE = re.compile(r"(?<=[0-9A-Fa-f])_(?:\{(\d{1,2})\}|(\d{1,2}))\s*$")
+_BASE = re.compile(r"-?\d+(?:\.\d+)?(?P<base>_(?:\{\d{1,2}\}|\d{1,2}))")
 _DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*\\degree\s*\}?|°)\s*$")
 _MONEY = re.compile(r"(-?)\s*\\\$\s*")
 _UNIT_WORDS = re.compile(r"(?!\s*(?:or|and|to)\b)[A-Za-z.\s-]*")
@@ -71,11 +71,11 @@ def split_unit(answer: str) -> tuple[str, str | None]:
     """
     head, tail = answer[:-_UNIT_REACH], answer[-_UNIT_REACH:]
     if not head and (money := _MONEY.match(tail)):
-        return money.group(1) + tail[money.end() :], "dollar"
+        return money.group(1) + split_unit(tail[money.end() :])[0], "dollar"
+    if not head and (number := _BASE.fullmatch(tail.strip())):
+        return tail.strip()[: number.start("base")], "base " + number["base"].strip("_{}")
     if match := _PERCENT.search(tail):
         unit = "percent"
-    elif match := _BASE.search(tail):
-        unit = f"base {match.group(1) or match.group(2)}"
     elif match := _ORDINAL.search(tail):
         unit = None
     elif match := _TEXT_UNIT.search(tail):

@@ -191,27 +191,24 @@ def test_overlong_penalty_is_daposs():
     assert overlong_penalty(56, doubled) == -1.0
 
 
-def test_overlong_penalty_equals_verls_dapo_manager(tokenizer):
+def test_overlong_penalty_equals_verls_dapo_manager(manager, tokenizer, monkeypatch):
     """The reward and the extra info of verl's own DAPO manager, for right answers and the same settings."""
-    kwargs = {"overlong_buffer_cfg": {"enable": True, "len": 16, "penalty_factor": 0.7, "log": True}}
-    ours = load_reward_manager(trainer_config(pool_workers=1, **kwargs), tokenizer)
-    config = trainer_config(**kwargs)
+    config = trainer_config(overlong_buffer_cfg={"enable": True, "len": 16, "penalty_factor": 0.7, "log": True})
+    monkeypatch.setattr(manager, "settings", reward_settings(config))
     config.reward.reward_manager = {"source": "register", "name": "dapo", "module": None}
     verls = load_reward_manager(config, tokenizer)
     verls.compute_score = lambda **_: 1.0
-    try:
-        for length in (9, 48, 49, 60, MAX_RESPONSE):
-            ids = (tokenizer.encode(r"\boxed{7}") + tokenizer.encode("!") * MAX_RESPONSE)[: length - 1]
-            row = ([*ids, tokenizer.eos_token_id], "math", "7")
-            (mine,) = asyncio.run(score(ours, row))
-            verls.loop = asyncio.new_event_loop()
-            (theirs,) = verls.loop.run_until_complete(score(verls, row))
-            assert mine.reward_score == pytest.approx(theirs.reward_score)
-            for key in ("overlong_reward", "overlong"):
-                expected = theirs.extra_fields["reward_extra_info"][key]
-                assert mine.extra_fields["reward_extra_info"][key] == pytest.approx(expected)
-    finally:
-        ours.pool.close()
+    for length in (9, 48, 49, 60, MAX_RESPONSE):
+        ids = (tokenizer.encode(r"\boxed{7}") + tokenizer.encode("!") * MAX_RESPONSE)[: length - 1]
+        row = ([*ids, tokenizer.eos_token_id], "math", "7")
+        (mine,) = asyncio.run(score(manager, row))
+        verls.loop = asyncio.new_event_loop()
+        (theirs,) = verls.loop.run_until_complete(score(verls, row))
+        verls.loop.close()
+        assert mine.reward_score == pytest.approx(theirs.reward_score)
+        for key in ("overlong_reward", "overlong"):
+            expected = theirs.extra_fields["reward_extra_info"][key]
+            assert mine.extra_fields["reward_extra_info"][key] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ SAME = [
     # formulas
     ("(x+1)^2", "x^2+2x+1"), ("2x", r"x \cdot 2"), (r"\sin^2 x + \cos^2 x", "1"), ("3+4i", "4i+3"), ("ab", "ba"),
     (r"\left(x-1\right)", "x-1"), (r"\tan^{-1} 2", r"\arctan 2"), ("p - q", "-q+p"), ("0.5x", r"\frac{x}{2}"),
+    ("3+4i", r"3 + 4 \cdot i"), ("(1+i)^2", "2i"), ("|3+4i|", "5"), (r"\frac{1}{i}", "-i"), (r"e^{i\pi}", "-1"),
+    (r"-\frac34i", r"-\frac{3}{4} i"), ("1 + i, 1 - i", "1-i, 1+i"), (r"\sum_{i=1}^{3} i", "6"), ("a_1", "a_{1}"),
     # several values
     ("(3, 4)", "(3,4)"), (r"\left( 3, \frac{\pi}{2} \right)", r"(3, \pi/2)"), ("1, 2, 3", "3,2,1"),
     ("1,2", r"\{2, 1\}"),
@@ -37,6 +39,7 @@ SAME = [
     (r"15\mbox{ cm}^2", r"15 \text{ sq. cm}"),
     (r"15 \mbox{ cm}^2", r"15 \text{ square centimeters}"), (r"\$18.90", "18.9"),
     (r"\$18.90", r"18.90 \text{ dollars}"),
+    (r"\$18.90", r"\$18.90 \text{ per day}"), (r"\$1.5\text{ million}", "1500000"),
     ("60^\\circ", "60"), (r"60^\circ", r"60 \text{ degrees}"), ("2516_8", "2516_{8}"), ("2516_8", "2516"),
     (r"20 \text{ miles per hour}", r"20\text{ miles}/\text{hour}"), (r"8\!:\!34 \text{ p.m.}", "8:34"),
     ("1:4", "1 : 4"),
@@ -70,6 +73,7 @@ DIFFERENT = [
     # formulas
     ("(x+1)^2", "x^2+2x+2"), ("x", "y"), ("x+1", "y+1"), ("p-q", "q-p"), ("1+i", "1-i"), ("2i", "2"), (r"|x|", "x"),
     ("x^{2}", "x^3"), (r"\sin x", r"\cos x"), ("a_1", "a_2"), ("2x", "2x+10^{-9}"), ("n!", "n"),
+    ("a_1", "a"), ("1+i, 1-i", "1+i, -1-i"), ("2i", "-2i"), ("i", "1"), (r"e^{i\pi}", "1"),
     # several values
     ("(3, 4)", "(4, 3)"), ("(1, 2)", "2, 1"), ("(3, 4)", "(3, 5)"), ("(5, 3)", "(7, 2)"), ("1, 2", "1"),
     ("1, 2", "1, 2, 3"),
@@ -80,7 +84,7 @@ DIFFERENT = [
     # words
     (r"\text{Evelyn}", "Eve"), (r"\text{even}", r"\text{odd}"), (r"\text{A}", r"\text{B}"),
     ("x", r"x \text{ is even}"), ("", ""),
-    ("3", ""), ("3", r"\text{}"), ("3", "three apples and a pear"), ("", "$$"),
+    ("3", ""), ("3", r"\text{}"), ("3", "three apples and a pear"), ("", "$$"), ("", r"\%"),
 ]  # fmt: skip
 
 

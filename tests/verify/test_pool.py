@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -95,19 +96,18 @@ def test_a_worker_that_runs_out_of_memory_or_is_killed_is_replaced():
             assert pool.verify_many([ordinary]) == [Verdict(True, "x+x")]
 
 
-def test_a_cancelled_comparison_is_dropped():
+def test_a_cancelled_comparison_is_dropped(pool):
     async def give_up_waiting() -> Verdict:
-        hanging = [asyncio.wrap_future(pool.submit(*HANGS)) for _ in range(3)]
+        hanging = [asyncio.wrap_future(pool.submit(*HANGS)) for _ in range(6)]
         last = asyncio.wrap_future(pool.submit(r"\boxed{x+x}", "2x"))
         await asyncio.sleep(0.2)
-        for future in hanging:  # the first is being compared
+        for future in hanging:  # two are being compared
             future.cancel()
         return await last
 
-    with VerifierPool(1, TIMEOUT_S) as pool:
-        start = time.perf_counter()
-        assert asyncio.run(give_up_waiting()).correct
-        assert time.perf_counter() - start < 2 * TIMEOUT_S
+    start = time.perf_counter()
+    assert asyncio.run(give_up_waiting()).correct
+    assert time.perf_counter() - start < 2 * TIMEOUT_S
 
 
 def test_any_thread_and_asyncio(pool):
@@ -202,8 +202,9 @@ def test_workers_load_nothing_of_the_caller(pool):
     """Neither torch nor Ray nor the caller's main script, and one thread, so that forking is safe."""
     server = pool._server._process.pid
     assert "Threads:\t1\n" in Path(f"/proc/{server}/status").read_text()
-    code = "import sys, g2rl.verify.worker; print({'torch', 'ray', 'verl', 'numpy'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "set()\n"
+    maps = Path(f"/proc/{server}/maps").read_text()
+    assert not re.search(r"/(torch|ray|verl|numpy)/", maps)
+    assert "pytest" not in Path(f"/proc/{server}/cmdline").read_text()
 
 
 def test_settings_are_checked():
