@@ -63,7 +63,8 @@ cpu_environment() {
     export VERL_PLATFORM=cpu
     export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}
     export VLLM_CPU_OMP_THREADS_BIND=${VLLM_CPU_OMP_THREADS_BIND:-nobind}
-    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
+    export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
+    export RAY_worker_niceness=${RAY_worker_niceness:-0} # Ray would put its workers behind everything else
     export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1}
     quiet_environment
 }

@@ -22,7 +22,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--system-prompt", help="'' for none; default: the paper's, and none for arithmetic")
     parser.add_argument("--seed", type=int, default=0, help="of generated problems, held-out rows, shuffled options")
     parser.add_argument("--data-source", default="math", help="jsonl: names the verifier (default: %(default)s)")
-    parser.add_argument("--train-size", type=int, default=4096, help="arithmetic: problems (default: %(default)s)")
+    parser.add_argument("--train-size", type=int, default=2048, help="arithmetic: problems (default: %(default)s)")
     parser.add_argument("--val-size", type=int, help="arithmetic and jsonl: problems held out (default: 128)")
     return parser.parse_args(arguments)
 

@@ -51,7 +51,7 @@ def _sum_of_four(rng: random.Random) -> Problem:
 
 
 def _factored(rng: random.Random) -> Problem:
-    k, a, b = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
+    k, a, b = rng.randint(2, 6), rng.randint(2, 6), rng.randint(2, 6)
     strategies = {
         "inside": [_add(a, b), _times(k, a + b)],
         "distribute": [_times(k, a), _times(k, b), _add(k * a, k * b)],
@@ -60,7 +60,7 @@ def _factored(rng: random.Random) -> Problem:
 
 
 def _two_products(rng: random.Random) -> Problem:
-    a, b, c, d = (rng.randint(2, 9) for _ in range(4))
+    a, b, c, d = (rng.randint(2, 6) for _ in range(4))
     strategies = {
         "first": [_times(a, b), _times(c, d), _add(a * b, c * d)],
         "second": [_times(c, d), _times(a, b), _add(a * b, c * d)],
@@ -69,7 +69,7 @@ def _two_products(rng: random.Random) -> Problem:
 
 
 def _common_factor(rng: random.Random) -> Problem:
-    k, b, d = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9)
+    k, b, d = rng.randint(2, 6), rng.randint(2, 6), rng.randint(2, 6)
     a = b + d
     strategies = {
         "expand": [_times(k, a), _times(k, b), f"{k * a}-{k * b}={k * d}"],
@@ -112,14 +112,21 @@ VOICES: tuple[Callable[[list[str], int], str], ...] = (
 )
 
 
+GUESS_RANGE = 9
+
+
 def direct(answer: int) -> str:
-    """The answer without any step."""
+    """An answer without any step."""
     return f"It is \\boxed{{{answer}}}."
 
 
 def worked_solution(problem: Problem, rng: random.Random, direct_share: float) -> str:
-    """A right solution in a random strategy and voice, or with probability `direct_share` the bare answer."""
+    """A right solution in a random strategy and voice, or with probability `direct_share` a guess at the answer.
+
+    A guess is off by up to `GUESS_RANGE`: like the text that large models learn from, the corpus is of mixed quality, and
+    what a policy can learn from rewards is which of its habits lead to right answers.
+    """
     if rng.random() < direct_share:
-        return direct(problem.answer)
+        return direct(problem.answer + rng.randint(-GUESS_RANGE, GUESS_RANGE))
     steps = rng.choice(list(problem.strategies.values()))
     return rng.choice(VOICES)(steps, problem.answer)

@@ -32,9 +32,9 @@ class Recipe:
     intermediate_size: int = 512
     tie_word_embeddings: bool = True  # as in the small Qwen3 models
     vocab_size: int = 320
-    direct_share: float = 0.2  # bare answers: the share a policy has to learn to leave
+    direct_share: float = 0.4  # guesses: the share a policy has to learn to leave
     batch_size: int = 32
-    steps: int = 300
+    steps: int = 400
     muon_learning_rate: float = 0.02
     adam_learning_rate: float = 3e-3
     warmup_steps: int = 20

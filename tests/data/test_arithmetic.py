@@ -8,7 +8,16 @@ from itertools import islice
 
 import pytest
 
-from g2rl.data.arithmetic import KINDS, VOICES, direct, distinct_problems, problems, split_of, worked_solution
+from g2rl.data.arithmetic import (
+    GUESS_RANGE,
+    KINDS,
+    VOICES,
+    direct,
+    distinct_problems,
+    problems,
+    split_of,
+    worked_solution,
+)
 from g2rl.verify import verify_math
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
@@ -64,11 +73,19 @@ def test_solutions_verify_and_come_in_all_styles():
     rng = random.Random(0)
     texts = set()
     for problem in SAMPLE[:200]:
-        text = worked_solution(problem, rng, direct_share=0.2)
+        text = worked_solution(problem, rng, direct_share=0.0)
         assert verify_math(text, str(problem.answer)).correct, text
         texts.add(re.sub(r"\d+", "0", text))
     assert len(texts) > 2 * len(VOICES)
-    assert worked_solution(SAMPLE[0], rng, direct_share=1.0) == direct(SAMPLE[0].answer)
+
+
+def test_a_guess_is_seldom_right_and_never_far():
+    rng = random.Random(0)
+    answer = SAMPLE[0].answer
+    guesses = [worked_solution(SAMPLE[0], rng, direct_share=1.0) for _ in range(2000)]
+    possible = [direct(answer + off) for off in range(-GUESS_RANGE, GUESS_RANGE + 1)]
+    assert set(guesses) == set(possible)
+    assert abs(guesses.count(direct(answer)) / len(guesses) - 1 / len(possible)) < 0.02
 
 
 def test_splits_share_no_expression_whatever_the_seeds():

@@ -33,7 +33,7 @@ class Run:
         process = self.start(*overrides)
         assert process.wait() == 0, self.story()
 
-    def wait_for(self, text: str, process: subprocess.Popen, timeout_s: float = 400) -> None:
+    def wait_for(self, text: str, process: subprocess.Popen, timeout_s: float = 900) -> None:
         deadline = time.monotonic() + timeout_s
         while text not in (self.run_dir / "console.txt").read_text():
             assert process.poll() is None, self.story()
