@@ -123,7 +123,7 @@ def direct(answer: int) -> str:
 def worked_solution(problem: Problem, rng: random.Random, direct_share: float) -> str:
     """A right solution in a random strategy and voice, or with probability `direct_share` a guess at the answer.
 
-    A guess is off by up to `GUESS_RANGE`: like the text that large models learn from, the corpus is of mixed quality, and
+    A guess is off by up to `GUESS_RANGE`. Like the text that large models learn from, the corpus is of mixed quality:
     what a policy can learn from rewards is which of its habits lead to right answers.
     """
     if rng.random() < direct_share:
