@@ -49,8 +49,8 @@ install() {
     log=$(mktemp)
     # Byte-compiling what is never imported takes longer than compiling on first import.
     if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@" 2>&1 | tee "$log" |
-        awk '/^Collecting|^Processing|^Obtaining/ { printf "\r    %d packages", ++n; fflush() } END { if (n) print "" }' ||
-        [[ ${PIPESTATUS[0]} -ne 0 ]]; then
+        awk -v live="$([[ -t 1 ]] && echo 1)" '/^Collecting|^Processing|^Obtaining/ { ++n; if (live) printf "\r    %d", n; fflush() }
+            END { if (n) printf "\r    %d packages\n", n }'; then
         tail -n 20 "$log" >&2
         echo "error: pip install $* failed." >&2
         exit 1
