@@ -19,6 +19,7 @@ SMALL = [
     # the whole weights of each step, for the recomputation
     "actor_rollout_ref.actor.checkpoint.save_contents=[model,optimizer,extra,hf_model]",
     "trainer.save_freq=1",
+    "trainer.max_actor_ckpt_to_keep=null",
 ]
 
 LOGGED = ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
