@@ -38,7 +38,7 @@ from g2rl.evaluation.runs import open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
-from g2rl.verify import VerifierPool
+from g2rl.verify import VerifierPool, check_data_sources
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
 """(arguments, model, settings, tokens of the longest prompt) -> engine."""
@@ -78,12 +78,13 @@ def evaluate(args: argparse.Namespace) -> None:
     label, path = labelled(args.model)
     out = args.out or Path("outputs/evaluation") / label
     benchmarks = [load_benchmark(name, args.data_dir) for name in args.benchmarks]
+    verifiers = dict(line.split("=", 1) for line in args.verifier)
+    check_data_sources({p.data_source for benchmark in benchmarks for p in benchmark.problems}, verifiers)
     model, settings = args.model_folder(str(path)), _settings(args)
     runs = open_runs(model, benchmarks, settings, out)
     sample_runs(runs, model, settings, partial(args.make_sampler, args))
     engine = {"tensor_parallel": args.tensor_parallel, "data_parallel": args.data_parallel or 1}
-    verifiers = dict(line.split("=", 1) for line in args.verifier)
-    with VerifierPool(num_workers=os.cpu_count() or 1) as pool:
+    with VerifierPool(num_workers=min(16, os.cpu_count() or 1)) as pool:
         results = [(label, score_run(run, pool, engine=engine, verifiers=verifiers)) for run in runs]
     print(markdown(*comparison_rows(results)))
     for run in runs:
@@ -103,21 +104,25 @@ def geometry(args: argparse.Namespace) -> None:
     settings = _settings(args)
     if settings.num_samples < 2:
         raise ValueError("--num-samples must be at least 2, since the geometry is about pairs of samples.")
+    if settings.temperature == 0:
+        raise ValueError("--temperature must be above 0: a greedy policy has no gradient feature.")
     benchmark = load_benchmark(args.benchmark, args.data_dir)
     models = dict(map(labelled, args.models))
     if len(models) < len(args.models):
         raise ValueError("two models have the same label; give them as LABEL=MODEL.")
     embedding_model = args.embedding_model or default_embedding_model()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    pairs = {}
+    runs = {}
     for label, path in models.items():
         model = args.model_folder(str(path))
-        (run,) = open_runs(model, [benchmark], settings, args.out / label)
-        sample_runs([run], model, settings, partial(args.make_sampler, args))
+        (runs[label],) = open_runs(model, [benchmark], settings, args.out / label)
+        sample_runs([runs[label]], model, settings, partial(args.make_sampler, args))
+    pairs = {}
+    for label, run in runs.items():  # when no engine holds memory any more
         samples = {sample.key: sample for sample in read_samples(run.samples_path)}
         rows = [samples[request.problem, request.sample] for request in run.requests]
         features_NH = response_features(
-            model,
+            run.settings["model"],
             [request.prompt_ids for request in run.requests],
             [row.response_ids for row in rows],
             settings.temperature,

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pyarrow.parquet
 
-BENCHMARKS = ("math500", "amc", "aime24", "aime25", "gpqa_diamond", "mmlu_pro")
+from g2rl.data.sets import SETS
+
+# file name without suffix -> the set that `python -m g2rl.data` writes it for
+BENCHMARKS = {
+    name if len(problem_set.splits) == 1 else f"{name}_test": name
+    for name, problem_set in SETS.items()
+    if "test" in problem_set.splits
+}
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def _problem(row: dict, path: Path, number: int) -> Problem:
 
 def _missing(name: str, path: Path, data_dir: Path) -> str:
     if name in BENCHMARKS:
-        return f"{path} does not exist; prepare it with `python -m g2rl.data {name} --out {data_dir}`."
+        return f"{path} does not exist; prepare it with `python -m g2rl.data {BENCHMARKS[name]} --out {data_dir}`."
     if name.endswith(".parquet"):
         return f"{path} does not exist."
     known = sorted({*BENCHMARKS, *(file.stem for file in data_dir.glob("*.parquet"))})

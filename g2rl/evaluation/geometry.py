@@ -59,10 +59,8 @@ def response_features(
         [N, H] float32 on the CPU.
 
     Raises:
-        ValueError: the model has no language-model head, or the temperature is 0.
+        ValueError: the model has no language-model head, or the temperature is not positive.
     """
-    if temperature <= 0:
-        raise ValueError("the gradient feature needs a policy that samples: set --temperature above 0.")
     check_language_model_head(model_name)
     dtype = "auto" if device.type == "cuda" else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(model_name, dtype=dtype)

@@ -116,13 +116,18 @@ class VLLMSampler:
         from vllm import EngineArgs, LLMEngine
 
         on_cpu = not torch.cuda.is_available()
+        max_model_len = max_prompt_tokens + settings.max_tokens
         self.settings = settings
         self.engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=model,
                 dtype="float32" if on_cpu and settings.dtype == "auto" else settings.dtype,  # type: ignore[arg-type]
                 tensor_parallel_size=tensor_parallel,
-                max_model_len=max_prompt_tokens + settings.max_tokens,
+                max_model_len=max_model_len,
+                # A prompt is never split: vLLM draws a token after each part, throws it away and winds the request's
+                # random state back, which a CPU's cannot be.
+                enable_chunked_prefill=False,
+                max_num_batched_tokens=max(2048 if on_cpu else 8192, max_model_len),
                 enforce_eager=on_cpu,
                 seed=settings.seed,
                 disable_log_stats=True,

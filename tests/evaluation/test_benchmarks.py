@@ -34,6 +34,7 @@ def test_optional_fields_may_be_absent(write_benchmark, sums, tmp_path):
         ("sumz", "did you mean 'sums'"),
         ("quux", "there are aime24, aime25, amc"),
         ("aime25", "prepare it with `python -m g2rl.data aime25 --out"),
+        ("gsm8k_test", "prepare it with `python -m g2rl.data gsm8k --out"),
         ("no/such.parquet", "no/such.parquet does not exist"),
     ],
 )

@@ -9,6 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, BertConfig
 
 from g2rl.evaluation import negative_share, pairwise_cosines
+from g2rl.evaluation.__main__ import main
 from g2rl.evaluation.embedding import default_embedding_model, embed
 from g2rl.evaluation.figures import plot_geometry
 from g2rl.evaluation.geometry import geometry_table, pairs_of, response_features, summary, write_pairs
@@ -45,9 +46,7 @@ def test_features_equal_those_of_autograd(policy, temperature):
         assert (feature - expected).norm() <= 1e-5 * (expected.norm() + model.lm_head.weight.norm(dim=1).mean())
 
 
-def test_features_need_a_head_and_a_temperature(policy, tmp_path):
-    with pytest.raises(ValueError, match="--temperature above 0"):
-        response_features(str(policy), [[1]], [[2]], 0.0, CPU)
+def test_features_need_a_head(tmp_path):
     BertConfig(architectures=["BertModel"]).save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="no language-model head"):
         response_features(str(tmp_path), [[1]], [[2]], 1.0, CPU)
@@ -84,6 +83,20 @@ def test_a_zero_feature_makes_no_pair():
     assert numbers["mean_gradient_cosine"]["mean"] == pytest.approx(float(valid.mean()), abs=1e-6)
     with pytest.raises(ValueError, match="no two responses"):
         summary(pairs_of([str(i) for i in range(5)], torch.zeros(20, 16), embeddings))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--temperature", "0"], "--temperature must be above 0"),
+        (["--num-samples", "1"], "--num-samples must be at least 2"),
+        (["--benchmark", "aime_25"], "did you mean 'aime25'"),
+    ],
+)
+def test_settings_without_a_geometry_are_one_clear_error(policy, capsys, flags, message):
+    with pytest.raises(SystemExit):
+        main(["geometry", str(policy), *flags])
+    assert message in capsys.readouterr().err
 
 
 def test_embeddings_tell_meanings_apart():
