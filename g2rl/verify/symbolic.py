@@ -106,6 +106,8 @@ def same_constant(a: sympy.Expr, b: sympy.Expr) -> bool:
     if not (a_value.is_finite and b_value.is_finite):
         return a_value == b_value and a_value in (sympy.oo, -sympy.oo)
     size = max(abs(a_value), abs(b_value))
+    if size > 1 and abs(a_value - b_value) > size / 1000:
+        return False  # sure, and needed: the digits below would mean nothing for a number like (10^5040)!
     # evalf raises its working precision until the difference has two right digits or 200 digits were not enough:
     # an exact zero stays below the bound, and so do no two different answers that somebody would write down.
     difference = abs((a - b).evalf(2, maxn=200))
