@@ -58,7 +58,7 @@ def validate(config: DictConfig) -> None:
     method = build_method(config.exploration)
     _check_method(config, method)
     _check_batch(config)
-    _check_model(config)
+    _check_model_path("actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path))
     _check_data(config)
     _check_loggers(config)
     _check_machine(config)
@@ -99,7 +99,7 @@ def _check_method(config: DictConfig, method: Method) -> None:
             f"its {' and '.join(sorted(needs_pass))} from; set it to false."
         )
     if "embeddings" in method.inputs:
-        embedder_settings(config)
+        _check_model_path("embedding.model", str(embedder_settings(config).model))
     if config.actor_rollout_ref.actor.strategy not in ("fsdp", "fsdp2"):
         raise ValueError(
             f"actor_rollout_ref.actor.strategy={config.actor_rollout_ref.actor.strategy}: the log-prob pass is written "
@@ -130,8 +130,7 @@ def _check_batch(config: DictConfig) -> None:
         )
 
 
-def _check_model(config: DictConfig) -> None:
-    setting, path = "actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path)
+def _check_model_path(setting: str, path: str) -> None:
     folder = Path(path).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():

@@ -15,6 +15,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from g2rl.evaluation.embedding import Embedder, check_finite, default_embedding_model
+
 THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 
 
@@ -35,20 +37,17 @@ def embedder_settings(config: DictConfig) -> EmbedderSettings:
     """The settings with the default model filled in.
 
     Raises:
-        ValueError: the default model's package is not installed, or the folder that is named does not exist.
+        ValueError: the default model's package is not installed.
     """
     settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EmbedderSettings), config.embedding))
     assert isinstance(settings, EmbedderSettings)
     if settings.model is None:
         settings.model = _packaged_model() if config.trainer.device == "cpu" else "Qwen/Qwen3-Embedding-4B"
-    elif settings.model[0] in "./~" and not (Path(settings.model).expanduser() / "config.json").is_file():
-        raise ValueError(f"embedding.model={settings.model} is not a Hugging Face model folder.")
+    settings.model = str(Path(settings.model).expanduser()) if settings.model[0] == "~" else settings.model
     return settings
 
 
 def _packaged_model() -> str:
-    from g2rl.evaluation.embedding import default_embedding_model
-
     try:
         return default_embedding_model()
     except ValueError:
@@ -67,24 +66,11 @@ def start_embedder(config: DictConfig, placement_group: Any) -> Any:
     """Start the actor: beside the trainer's first rank on GPUs, anywhere on a CPU."""
     settings = embedder_settings(config)
     if config.trainer.device == "cpu":
-        return ray.remote(num_cpus=0)(TransformersEmbedder).remote(settings.model)
+        return ray.remote(num_cpus=0)(Embedder).remote(settings.model, torch.device("cpu"))
     # verl's workers hold a third of each device of the placement group; this takes another third of the first.
     place = PlacementGroupSchedulingStrategy(placement_group, placement_group_bundle_index=0)
     actor = ray.remote(num_cpus=0, num_gpus=1 / 3, scheduling_strategy=place)(VLLMEmbedder)
     return actor.remote(settings.model, settings.gpu_memory_utilization)
-
-
-class TransformersEmbedder:
-    """Mean pooling over the last layer, in this process."""
-
-    def __init__(self, model: str) -> None:
-        self.model = model
-
-    def embed(self, texts: list[str]) -> np.ndarray:
-        """[N, D] float32."""
-        from g2rl.evaluation.embedding import embed
-
-        return embed(texts, self.model, torch.device("cpu")).numpy()
 
 
 class VLLMEmbedder:
@@ -93,9 +79,16 @@ class VLLMEmbedder:
     def __init__(self, model: str, gpu_memory_utilization: float) -> None:
         from vllm import LLM
 
+        self.name = model
         self.engine = LLM(model, runner="pooling", gpu_memory_utilization=gpu_memory_utilization, enforce_eager=True)
 
     def embed(self, texts: list[str]) -> np.ndarray:
-        """[N, D] float32, as the model pools."""
+        """[N, D] float32, as the model pools.
+
+        Raises:
+            ValueError: an embedding is not finite.
+        """
         outputs = self.engine.embed(texts, use_tqdm=False)
-        return np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
+        embeddings_ND = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
+        check_finite(embeddings_ND, texts, self.name)
+        return embeddings_ND

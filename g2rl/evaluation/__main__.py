@@ -24,7 +24,7 @@ from g2rl.evaluation.compare import (
     load_results,
     markdown,
 )
-from g2rl.evaluation.embedding import default_embedding_model, embed
+from g2rl.evaluation.embedding import Embedder, check_embedding_model, default_embedding_model
 from g2rl.evaluation.figures import plot_geometry
 from g2rl.evaluation.geometry import (
     PUBLISHED,
@@ -38,6 +38,7 @@ from g2rl.evaluation.runs import open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
+from g2rl.files import atomic_file
 from g2rl.verify import VerifierPool, check_data_sources
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
@@ -111,13 +112,14 @@ def geometry(args: argparse.Namespace) -> None:
     if len(models) < len(args.models):
         raise ValueError("two models have the same label; give them as LABEL=MODEL.")
     embedding_model = args.embedding_model or default_embedding_model()
+    check_embedding_model(embedding_model)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     runs = {}
     for label, path in models.items():
         model = args.model_folder(str(path))
         (runs[label],) = open_runs(model, [benchmark], settings, args.out / label)
         sample_runs([runs[label]], model, settings, partial(args.make_sampler, args))
-    pairs = {}
+    pairs, embedder = {}, Embedder(embedding_model, device)
     for label, run in runs.items():  # when no engine holds memory any more
         samples = {sample.key: sample for sample in read_samples(run.samples_path)}
         rows = [samples[request.problem, request.sample] for request in run.requests]
@@ -128,13 +130,14 @@ def geometry(args: argparse.Namespace) -> None:
             settings.temperature,
             device,
         )
-        np.savez_compressed(
-            run.folder / "features.npz",
-            features=features_NH.numpy(),
-            problem=[row.problem for row in rows],
-            sample=[row.sample for row in rows],
-        )
-        embeddings_NE = embed([row.response for row in rows], embedding_model, device)
+        with atomic_file(run.folder / "features.npz") as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                features=features_NH.numpy(),
+                problem=[row.problem for row in rows],
+                sample=[row.sample for row in rows],
+            )
+        embeddings_NE = torch.from_numpy(embedder.embed([row.response for row in rows]))
         pairs[label] = pairs_of([problem.id for problem in benchmark.problems], features_NH, embeddings_NE)
     summaries = {label: summary(of_model, seed=settings.seed) for label, of_model in pairs.items()}
     record = {"settings": asdict(settings), "benchmark": benchmark.name, "data_sha256": benchmark.sha256}

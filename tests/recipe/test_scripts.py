@@ -31,9 +31,9 @@ def environment(tmp_path_factory):
 def dry_run(script: str, environment: dict, *overrides: str) -> dict:
     # The environment that these tests run in is the one that setup_cpu_env would make.
     environment = environment | {"G2RL_VENV": str(Path(sys.executable).parents[1])}
-    path = f"actor_rollout_ref.model.path={environment['MODEL_FOLDER']}"
+    models = [f"{key}={environment['MODEL_FOLDER']}" for key in ("actor_rollout_ref.model.path", "embedding.model")]
     run = subprocess.run(
-        ["bash", f"scripts/{script}", path, *overrides], cwd=ROOT, env=environment, capture_output=True, text=True
+        ["bash", f"scripts/{script}", *models, *overrides], cwd=ROOT, env=environment, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
     return yaml.safe_load(run.stdout[run.stdout.index("actor_rollout_ref:") :])
