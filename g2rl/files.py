@@ -10,7 +10,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_file(target: Path) -> Iterator[Path]:
-    """Yields a path beside `target` to write to; on success it replaces `target`, on an error it is removed."""
+    """Yields a path beside `target` to write to; on success it replaces `target`, on an error it is removed.
+
+    Raises:
+        OSError: it could not be written, for instance because the disk is full; names `target`.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     os.close(handle)
@@ -19,6 +23,9 @@ def atomic_file(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         os.replace(temporary, target)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else error
+        raise OSError(error.errno, f"{target} could not be written ({reason})") from error
     finally:
         temporary.unlink(missing_ok=True)
 

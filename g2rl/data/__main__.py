@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from g2rl.data.arithmetic import distinct_problems
-from g2rl.data.prepare import Record, hold_out, overlaps, read_set, repetitions, to_record, write_records
+from g2rl.data.prepare import (
+    Record,
+    hold_out,
+    overlaps,
+    read_set,
+    repetitions,
+    to_record,
+    whole_answers,
+    write_records,
+)
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT
 from g2rl.data.sets import MADE_HERE, SETS, check_name
 from g2rl.data.sources import read_file
@@ -42,13 +51,22 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
             raise ValueError("jsonl prepares a file of your own: name it with --source FILE.")
         rows = read_file(options.source)
         records = [to_record(row, f"{options.source}, row {number}") for number, row in enumerate(rows)]
-        training, validation = hold_out(records, options.val_size, options.seed)
+        training, validation = hold_out(_without_cut_off(records, str(options.source)), options.val_size, options.seed)
         return options.data_source, {"train": ("train", training), "val": ("val", validation)}
     by_split = read_set(options.name, options.source, options.seed)
     several = len(SETS[options.name].splits) > 1
-    return SETS[options.name].data_source, {
-        f"{options.name}_{split}" if several else options.name: (split, records) for split, records in by_split.items()
-    }
+    found = {}
+    for split, records in by_split.items():
+        name = f"{options.name}_{split}" if several else options.name
+        found[name] = (split, _without_cut_off(records, name))
+    return SETS[options.name].data_source, found
+
+
+def _without_cut_off(records: list[Record], name: str) -> list[Record]:
+    whole, report = whole_answers(records)
+    if report:
+        print(f"{name}: {report}", file=sys.stderr)
+    return whole
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -72,5 +90,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -41,7 +41,12 @@ def to_record(row: Row, where: str, shuffle_seed: str | None = None) -> Record:
     choices = row.get("choices")
     if choices is None or choices == "":
         return Record(problem, answer, extra)
-    options = json.loads(choices) if isinstance(choices, str) else list(choices)
+    try:
+        options = json.loads(choices) if isinstance(choices, str) else choices
+    except ValueError:
+        options = None
+    if not isinstance(options, list):
+        raise ValueError(f"{where}: 'choices' is {choices!r}, not a list (as text: a JSON list).")
     if not options or len(options) > len(ascii_uppercase) or not all(str(option).strip() for option in options):
         raise ValueError(f"{where}: 'choices' must hold 1 to 26 options, none of them empty.")
     letters = ascii_uppercase[: len(options)]
@@ -140,6 +145,35 @@ def _only_split(name: str, chosen: ProblemSet, source: Path, records: list[Recor
     counts = " or ".join(f"{count} ({split})" for split, (_, count) in chosen.splits.items())
     raise ValueError(
         f"{source} has {len(records)} problems, {name} has {counts}; for a set of your own use `jsonl --source`."
+    )
+
+
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+
+
+def is_cut_off(answer: str) -> bool:
+    r"""Whether a brace of the answer is never closed, as in `\frac{2\sqrt{35`; escaped braces are text."""
+    text = _ESCAPED.sub("", answer)
+    return text.count("{") > text.count("}")
+
+
+def whole_answers(records: Sequence[Record]) -> tuple[list[Record], str]:
+    """The records whose answers are whole, and a line that says which others there were ("" for none).
+
+    A cut-off answer can be matched by no response, so its problem would only ever be punished.
+
+    Raises:
+        ValueError: every answer is cut off.
+    """
+    cut_off = [place for place, record in enumerate(records) if is_cut_off(record.answer)]
+    if not cut_off:
+        return list(records), ""
+    if len(cut_off) == len(records):
+        raise ValueError(f"the answers of all {len(records)} problems are cut off (a brace is never closed).")
+    kept = [record for record in records if not is_cut_off(record.answer)]
+    return kept, (
+        f"{len(cut_off)} of {len(records)} problems left out, since their answers are cut off (a brace is never "
+        f"closed): numbers {', '.join(map(str, cut_off))}, counted from 0"
     )
 
 

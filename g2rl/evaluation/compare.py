@@ -28,15 +28,28 @@ def load_results(runs: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
     """(label, result) of every `result.json` in the run folders, given as FOLDER or LABEL=FOLDER.
 
     Raises:
-        ValueError: a folder has no result.
+        ValueError: a folder has no result, or one that is cut off.
     """
     results = []
     for label, folder in map(labelled, runs):
         paths = [folder / "result.json"] if (folder / "result.json").exists() else sorted(folder.glob("*/result.json"))
         if not paths:
             raise ValueError(f"{folder} holds no result.json; run the evaluation there first.")
-        results += [(label, json.loads(path.read_text())) for path in paths]
+        results += [(label, read_result(path)) for path in paths]
     return results
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """
+    Raises:
+        ValueError: the file is cut off, or not JSON at all.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is not whole ({error}); run the evaluation again, which writes it anew from its samples."
+        ) from None
 
 
 def labelled(argument: str) -> tuple[str, Path]:

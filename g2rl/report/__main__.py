@@ -28,17 +28,20 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path("outputs/report"))
     args = parser.parse_args(argv)
     try:
-        groups = by_label([load_run(argument) for argument in args.runs])
-    except ValueError as error:
+        write_report(args.runs, args.out)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    args.out.mkdir(parents=True, exist_ok=True)
+
+
+def write_report(arguments: Sequence[str], out: Path) -> None:
+    groups = by_label([load_run(argument) for argument in arguments])
     pictures = []
     for plot, name, caption in ((plot_curves, "curves.png", CURVES), (plot_pass_at_k, "pass_at_k.png", PASS_AT_K)):
-        if plot(groups, args.out / name):
-            pictures.append((args.out / name, caption))
-    write_page(groups, pictures, args.out / "report.html")
-    print(*(path for path, _ in pictures), args.out / "report.html", sep="\n")
+        if plot(groups, out / name):
+            pictures.append((out / name, caption))
+    write_page(groups, pictures, out / "report.html")
+    print(*(path for path, _ in pictures), out / "report.html", sep="\n")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from g2rl.evaluation.compare import read_result
+
 METRICS_FILE = "metrics.jsonl"
 
 Series = dict[int, float]
@@ -45,7 +47,7 @@ def load_run(argument: str) -> Run:
     """A run from FOLDER or LABEL=FOLDER; the label is otherwise the folder's name without a seed at its end.
 
     Raises:
-        ValueError: the folder has neither `metrics.jsonl` nor a `result.json` in it.
+        ValueError: the folder has neither `metrics.jsonl` nor a `result.json` in it, or a result that is cut off.
     """
     label, equals, rest = argument.partition("=")
     if not equals or "/" in label:
@@ -59,7 +61,7 @@ def load_run(argument: str) -> Run:
         label or label_of(folder),
         folder,
         read_metrics(metrics_path) if metrics_path.is_file() else {},
-        [json.loads(path.read_text()) for path in result_paths],
+        [read_result(path) for path in result_paths],
     )
 
 

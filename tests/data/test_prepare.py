@@ -11,6 +11,7 @@ from g2rl.data.__main__ import main
 from g2rl.data.check import check_rows
 from g2rl.data.prepare import (
     hold_out,
+    is_cut_off,
     lettered_options,
     normalised,
     overlaps,
@@ -129,6 +130,8 @@ def test_options_in_the_text():
         ({"problem": "P", "answer": "C", "choices": ["x", "y"]}, "^here: 'answer' is 'C', with 2 choices"),
         ({"problem": "P", "answer": "A", "choices": []}, "^here: 'choices' must hold"),
         ({"problem": "P", "answer": "A", "choices": ["x", ""]}, "^here: 'choices' must hold"),
+        ({"problem": "P", "answer": "A", "choices": "x|y"}, "^here: 'choices' is 'x|y', not a list"),
+        ({"problem": "P", "answer": "A", "choices": 4}, "^here: 'choices' is 4, not a list"),
     ],
 )
 def test_bad_rows(row, message):
@@ -186,6 +189,41 @@ def test_dapo_keeps_the_first_of_each_id(tmp_path):
 def test_unknown_names(name, hint):
     with pytest.raises(ValueError, match=hint):
         check_name(name)
+
+
+@pytest.mark.parametrize(
+    ("answer", "cut_off"),
+    [
+        ("\\frac{2\\sqrt{35", True),
+        ("\\frac{2\\sqrt{35}", True),
+        ("\\frac{1}{2}", False),
+        ("x = \\left\\{ 1, 2 \\right.", False),
+        ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", False),
+        ("\\{ \\text{a", True),
+        ("1}", False),
+    ],
+)
+def test_an_answer_is_cut_off_where_a_brace_is_never_closed(answer, cut_off):
+    assert is_cut_off(answer) is cut_off
+
+
+def test_problems_with_cut_off_answers_are_left_out_and_named(tmp_path, capsys):
+    rows = [{"problem": f"P{n}", "answer": "\\frac{1" if n in (3, 28) else str(n)} for n in range(30)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    reports = {"aime25": "aime25", "jsonl": str(path)}
+    for name, file in reports.items():
+        main([name, "--source", str(path), "--out", str(tmp_path / name)])
+        assert (
+            f"{file}: 2 of 30 problems left out, since their answers are cut off (a brace is never closed): "
+            "numbers 3, 28, counted from 0\n"
+        ) in capsys.readouterr().err
+    kept = pq.read_table(tmp_path / "aime25" / "aime25.parquet").to_pylist()
+    assert [row["reward_model"]["ground_truth"] for row in kept] == [str(n) for n in range(30) if n not in (3, 28)]
+    assert [row["extra_info"]["index"] for row in kept] == list(range(28))
+    assert sum(check_rows(file).count for file in (tmp_path / "jsonl").glob("*.parquet")) == 28
+    write_jsonl(path, [rows[3]] * 30)
+    with pytest.raises(ValueError, match="the answers of all 30 problems are cut off"):
+        main(["aime25", "--source", str(path), "--out", str(tmp_path / "none")])
 
 
 def records(questions):
@@ -259,6 +297,18 @@ def test_errors_of_the_command_are_one_sentence(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == "error: jsonl prepares a file of your own: name it with --source FILE.\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
+    """The kernel's limit on a file's size fails a write half-way, as a full disk does."""
+    limited = "import resource, runpy, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); "
+    limited += "runpy.run_module('g2rl.data', run_name='__main__', alter_sys=True)"
+    command = [sys.executable, "-c", limited, "arithmetic", "--out", tmp_path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{tmp_path}/train.parquet could not be written" in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
 
 

@@ -74,6 +74,14 @@ def test_a_folder_without_result_is_one_clear_error(tmp_path, capsys):
     assert capsys.readouterr().err == f"error: {tmp_path} holds no result.json; run the evaluation there first.\n"
 
 
+def test_a_result_that_is_cut_off_is_named(runs, capsys):
+    path = runs / "a" / "aime25" / "result.json"
+    path.write_text(path.read_text()[:-20])
+    with pytest.raises(SystemExit):
+        main(["--compare", str(runs / "a")])
+    assert f"error: {path} is not whole" in (error := capsys.readouterr().err) and "run the evaluation again" in error
+
+
 def test_labels():
     assert labelled("g2rl=runs/x")[0] == "g2rl"
     assert labelled("runs/lr=3/x")[0] == "x"

@@ -87,6 +87,14 @@ def test_a_folder_that_is_no_run_is_one_clear_error(tmp_path, capsys):
     assert "error: " in (error := capsys.readouterr().err) and "is no run" in error
 
 
+def test_a_result_that_is_cut_off_is_one_clear_error(tmp_path, capsys):
+    path = write_evaluation(tmp_path / "a") / "result.json"
+    path.write_text(path.read_text()[:40])
+    with pytest.raises(SystemExit):
+        main([str(tmp_path / "a"), "--out", str(tmp_path / "out")])
+    assert f"error: {path} is not whole" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
 def test_curves_come_in_a_fixed_order(tmp_path):
     assert curve_metrics([load_run(str(write_run(tmp_path / "a", 1)))]) == [
         "val/arithmetic/pass@1",
