@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from g2rl.report.runs import Run, Series
-from g2rl.report.style import figure, label_colors, save
+from g2rl.report.style import figure, label_colors, legend, save
 
 COLUMNS = 3
 
@@ -48,30 +48,33 @@ def plot_curves(groups: Mapping[str, Sequence[Run]], path: Path) -> bool:
             for label, runs in groups.items():
                 series = [run.metrics[metric] for run in runs if metric in run.metrics]
                 if series:
-                    draw_series(ax, series, label, colors[label])
+                    draw_series(ax, series, colors[label])
             finish_panel(ax, metric)
         for ax in panels[len(metrics) :]:
             ax.set_axis_off()
-        panels[0].legend()
+        legend(fig, _names({label: runs for label, runs in groups.items() if any(r.metrics for r in runs)}), colors)
         save(fig, path)
     return True
 
 
-def draw_series(ax: Axes, series: Sequence[Series], label: str, color: str) -> None:
+def draw_series(ax: Axes, series: Sequence[Series], color: str, label: str | None = None) -> None:
     """The mean over seeds at the steps that all of them have; the band reaches from the lowest to the highest."""
     steps = sorted(set.intersection(*(set(one) for one in series)))
     if not steps:
         return
     values = np.array([[one[step] for step in steps] for one in series])
-    shown = f"{label} ({len(series)} seeds)" if len(series) > 1 else label
-    ax.plot(steps, values.mean(axis=0), color=color, label=shown, marker="." if len(steps) < 15 else None)
+    ax.plot(steps, values.mean(axis=0), color=color, label=label, marker="." if len(steps) < 15 else None)
     if len(series) > 1:
         ax.fill_between(steps, values.min(axis=0), values.max(axis=0), color=color, alpha=0.2, linewidth=0)
 
 
+def _names(groups: Mapping[str, Sequence[Run]]) -> dict[str, str]:
+    return {label: f"{label} ({len(runs)} seeds)" if len(runs) > 1 else label for label, runs in groups.items()}
+
+
 def finish_panel(ax: Axes, metric: str, title: str | None = None) -> None:
     ax.set(title=title or TITLES.get(metric, metric.replace("val/", "validation: ", 1)), xlabel="step")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if SHARES.search(metric):
         ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
 
@@ -88,7 +91,7 @@ def plot_pass_at_k(groups: Mapping[str, Sequence[Run]], path: Path) -> bool:
         return False
     colors = label_colors(list(groups))
     columns = min(COLUMNS, len(benchmarks))
-    with figure(-(-len(benchmarks) // columns), columns, width=4.2, height=3.2) as (fig, panels):
+    with figure(-(-len(benchmarks) // columns), columns, height=3) as (fig, panels):
         for ax, benchmark in zip(panels, benchmarks, strict=False):
             for label, of_label in curves.items():
                 of_seeds = [of_run[benchmark] for of_run in of_label if benchmark in of_run]
@@ -96,18 +99,17 @@ def plot_pass_at_k(groups: Mapping[str, Sequence[Run]], path: Path) -> bool:
                     continue
                 ks = sorted(set.intersection(*(set(one) for one in of_seeds)))
                 values = np.array([[one[k] for k in ks] for one in of_seeds])  # [seeds, k, (mean, low, high)]
-                shown = f"{label} ({len(of_seeds)} seeds)" if len(of_seeds) > 1 else label
-                ax.plot(ks, values[:, :, 0].mean(axis=0), marker="o", markersize=3, color=colors[label], label=shown)
+                ax.plot(ks, values[:, :, 0].mean(axis=0), marker="o", markersize=3, color=colors[label])
                 low = values[:, :, 0].min(axis=0) if len(of_seeds) > 1 else values[0, :, 1]
                 high = values[:, :, 0].max(axis=0) if len(of_seeds) > 1 else values[0, :, 2]
                 ax.fill_between(ks, low, high, color=colors[label], alpha=0.15, linewidth=0)
             ax.set_xscale("log", base=2)
             ax.xaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-            ax.set(title=benchmark, xlabel="k", ylabel="pass@k")
+            ax.set(title=f"pass@k: {benchmark}", xlabel="k")
         for ax in panels[len(benchmarks) :]:
             ax.set_axis_off()
-        panels[0].legend()
+        legend(fig, _names({label: groups[label] for label, of_label in curves.items() if any(of_label)}), colors)
         save(fig, path)
     return True
 

@@ -2,22 +2,31 @@
 
 import base64
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from g2rl.evaluation.compare import comparison_rows
+from matplotlib.image import imread
+
+from g2rl.evaluation.compare import comparison_rows, decoding_differences
 from g2rl.files import atomic_file
 from g2rl.report.runs import Run
-from g2rl.report.single import summary_table
+from g2rl.report.single import WINDOW, metric_title, shown, start_and_end
+
+PIXEL_RATIO = 1.4  # pixels of a picture for each of the page's, so that its letters are as large as the text's
 
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-img { max-width: 100%; }
-table { border-collapse: collapse; font-size: 14px; }
-th, td { padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: right; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
-pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
-figcaption { color: #555; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1.5rem; color: #222; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+figure { margin: 1.5rem 0; } img { max-width: 100%; }
+figcaption, .note { color: #555; font-size: 14px; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .9rem; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th { border-bottom: 2px solid #888; }
+.text { text-align: left; }
+tr.ours td { font-weight: 600; }
+small { color: #555; }
 """
 
 
@@ -27,34 +36,71 @@ def write_page(groups: Mapping[str, Sequence[Run]], pictures: Sequence[tuple[Pat
     Args:
         pictures: PNG files and their captions.
     """
-    runs = [run for of_label in groups.values() for run in of_label]
-    parts = [f"<p>{len(runs)} runs: {html.escape(', '.join(f'{k} ({len(v)})' for k, v in groups.items()))}</p>"]
+    parts = []
     for picture, caption in pictures:
         data = base64.b64encode(picture.read_bytes()).decode()
+        width = round(imread(picture).shape[1] / PIXEL_RATIO)
         parts.append(
-            f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
+            f'<figure><img alt="{html.escape(caption)}" width="{width}" src="data:image/png;base64,{data}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
         )
-    results = [(run.label, result) for run in runs for result in run.results]
-    if results:
-        parts += ["<h2>Evaluation</h2>", _table(*comparison_rows(results))]
-    for run in runs:
-        if run.metrics:
-            table = html.escape(summary_table(run.folder / "metrics.jsonl"))
-            parts.append(f"<h2>{html.escape(run.label)}: {html.escape(str(run.folder))}</h2><pre>{table}</pre>")
-    body = "\n".join(parts)
+    runs = [run for of_label in groups.values() for run in of_label]
+    if results := [(run.label, result) for run in runs for result in run.results]:
+        parts += ["<h2>Evaluation</h2>", _evaluation(results)]
+    trained = {label: [run for run in of_label if run.metrics] for label, of_label in groups.items()}
+    if trained := {label: of_label for label, of_label in trained.items() if of_label}:
+        parts += ["<h2>Training, from start to end</h2>", _training(trained)]
+    folders = "".join(_row([(label, True), (str(run.folder), True)]) for label, v in groups.items() for run in v)
+    parts.append(f"<h2>Runs</h2>\n<table>{folders}</table>")
+    title, body = html.escape(f"Report: {', '.join(groups)}"), "\n".join(parts)
     page = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Report</title>'
-        f"<style>{STYLE}</style></head>\n<body><h1>Report</h1>\n{body}\n</body></html>\n"
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head>\n<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
     with atomic_file(path) as temporary:
         temporary.write_text(page)
 
 
-def _table(columns: Sequence[str], rows: Sequence) -> str:
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in ("benchmark", "run", *columns))
-    lines = []
+def _evaluation(results: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """Our numbers and the published ones, and the decoding settings in which they differ."""
+    columns, rows = comparison_rows(results)
+    lines = [_row([("benchmark", True), ("run", True), *((name, False) for name in columns)], "th")]
+    ours = {label for label, _ in results}
     for row in rows:
-        cells = [row.benchmark, row.name, *(row.cells.get(column, "") for column in columns)]
-        lines.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
-    return f"<table><tr>{head}</tr>\n" + "\n".join(lines) + "</table>"
+        cells = [(row.benchmark, True), (row.name, True), *((row.cells.get(column, ""), False) for column in columns)]
+        lines.append(_row(cells, css="ours" if row.name in ours else ""))
+    differences = "".join(f"<li>{html.escape(line)}</li>" for line in decoding_differences(results))
+    note = "In per cent, with 95 % intervals over problems. In bold what was measured here."
+    return _table(lines, note) + f'<ul class="note">{differences}</ul>'
+
+
+def _training(groups: Mapping[str, Sequence[Run]]) -> str:
+    """A row a metric and a column a label: means over seeds, and the range of the end over seeds."""
+    ends = {label: [start_and_end(run.metrics) for run in runs] for label, runs in groups.items()}
+    names = list(dict.fromkeys(name for of_label in ends.values() for of_run in of_label for name in of_run))
+    lines = [_row([("metric", True), *((label, False) for label in groups)], "th")]
+    for name in names:
+        cells = [f'<td class="text">{html.escape(metric_title(name))}</td>']
+        for of_label in ends.values():
+            pairs = [of_run[name] for of_run in of_label if name in of_run]
+            cells.append(f"<td>{_change(name, pairs)}</td>" if pairs else "<td></td>")
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    note = f"Validation: the first and the last; training: means over the first and the last {WINDOW} steps. "
+    note += "Means over seeds; in brackets the lowest and the highest seed at the end."
+    return _table(lines, note)
+
+
+def _change(name: str, pairs: Sequence[tuple[float, float]]) -> str:
+    starts, ends = zip(*pairs, strict=True)
+    text = f"{shown(name, sum(starts) / len(starts))} → {shown(name, sum(ends) / len(ends))}"
+    return text + (f" <small>[{shown(name, min(ends))}, {shown(name, max(ends))}]</small>" if len(pairs) > 1 else "")
+
+
+def _table(lines: Sequence[str], note: str) -> str:
+    return f'<div class="wide"><table>{"".join(lines)}</table></div><p class="note">{note}</p>'
+
+
+def _row(cells: Iterable[tuple[str, bool]], tag: str = "td", css: str = "") -> str:
+    """A table row of (content, is it text rather than a number)."""
+    inner = "".join(f"<{tag}{' class=text' if text else ''}>{html.escape(cell)}</{tag}>" for cell, text in cells)
+    return f'<tr class="{css}">{inner}</tr>\n'

@@ -1,6 +1,7 @@
 """One training run at its end: a picture and a table for the terminal."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,11 @@ def plot_run(metrics_path: Path | str, out_png: Path | str) -> None:
     with figure(-(-count // columns), columns) as (fig, panels):
         for ax, (source, names) in zip(panels, validation.items(), strict=False):
             for name, color in zip(_first_and_last(names), OTHER_COLORS, strict=False):
-                draw_series(ax, [metrics[f"val/{source}/{name}"]], name, color)
+                draw_series(ax, [metrics[f"val/{source}/{name}"]], color, name)
             finish_panel(ax, "pass@1", f"validation: {source}")
             ax.legend()
         for ax, name in zip(panels[len(validation) :], others, strict=False):
-            draw_series(ax, [metrics[name]], name, OTHER_COLORS[0])
+            draw_series(ax, [metrics[name]], OTHER_COLORS[0])
             finish_panel(ax, name)
         for ax in panels[count:]:
             ax.set_axis_off()
@@ -41,32 +42,36 @@ def plot_run(metrics_path: Path | str, out_png: Path | str) -> None:
 
 
 def summary_table(metrics_path: Path | str) -> str:
-    """A Markdown table of one run: each number at the start and at the end.
-
-    Validation: the first and the last one. Training: means over the first and the last `WINDOW` steps (half of the
-    steps of a shorter run).
-    """
-    metrics = read_metrics(Path(metrics_path))
-    validation = sorted((name for name in metrics if VALIDATION.fullmatch(name)), key=_validation_order)
-    exploration = sorted(name for name in metrics if name.startswith("exploration/"))
-    training = [name for name in (*FIRST, *exploration, *LAST) if name in metrics]
+    """A Markdown table of one run: each number at the start and at the end, as `start_and_end` has them."""
     rows = [("metric", "start", "end"), ("---", "---:", "---:")]
-    for name in validation + training:
-        window = 1 if name in validation else WINDOW
-        shown = name.replace("val/", "validation ", 1) if name in validation else TITLES.get(name, name)
-        start, end = _start_and_end(metrics[name], window)
-        rows.append((shown.replace("$\\Phi$", "Phi"), _shown(name, start), _shown(name, end)))
+    for name, (start, end) in start_and_end(read_metrics(Path(metrics_path))).items():
+        rows.append((metric_title(name), shown(name, start), shown(name, end)))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(f"| {row[0]:<{widths[0]}} | {row[1]:>{widths[1]}} | {row[2]:>{widths[2]}} |" for row in rows)
 
 
-def _start_and_end(series: Series, window: int) -> tuple[float, float]:
-    values = list(series.values())
-    window = min(window, max(1, len(values) // 2))
-    return float(np.mean(values[:window])), float(np.mean(values[-window:]))
+def start_and_end(metrics: Mapping[str, Series]) -> dict[str, tuple[float, float]]:
+    """Metric -> its value at the start and at the end of a run.
+
+    Validation: the first and the last one. Training: means over the first and the last `WINDOW` steps (half of the
+    steps of a shorter run).
+    """
+    validation = sorted((name for name in metrics if VALIDATION.fullmatch(name)), key=_validation_order)
+    exploration = sorted(name for name in metrics if name.startswith("exploration/"))
+    training = [name for name in (*FIRST, *exploration, *LAST) if name in metrics]
+    result = {}
+    for name in validation + training:
+        values = list(metrics[name].values())
+        window = 1 if name in validation else min(WINDOW, max(1, len(values) // 2))
+        result[name] = (float(np.mean(values[:window])), float(np.mean(values[-window:])))
+    return result
 
 
-def _shown(name: str, value: float) -> str:
+def metric_title(name: str) -> str:
+    return TITLES.get(name, name.replace("val/", "validation ", 1)).replace("$\\Phi$", "Phi")
+
+
+def shown(name: str, value: float) -> str:
     return f"{100 * value:.1f} %" if SHARES.search(name) else f"{value:.4g}"
 
 

@@ -1,6 +1,6 @@
 """One look for all pictures: colours that people with any colour vision can tell apart, fixed for the methods."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from g2rl.files import atomic_file
 
@@ -39,7 +40,14 @@ def figure(rows: int, columns: int, *, width: float = 3.4, height: float = 2.6) 
     """Yields a figure and its panels, row by row; `width` and `height` of a panel in inches."""
     with matplotlib.rc_context(_RC):
         fig = Figure(figsize=(columns * width, rows * height), layout="constrained")
+        fig.get_layout_engine().set(h_pad=0.08, w_pad=0.08)  # type: ignore[union-attr, call-arg]
         yield fig, list(fig.subplots(rows, columns, squeeze=False).flat)
+
+
+def legend(fig: Figure, names: Mapping[str, str], colors: Mapping[str, str]) -> None:
+    """One legend above all panels: label -> the name it is shown with."""
+    lines = [Line2D([], [], color=colors[label], label=name) for label, name in names.items()]
+    fig.legend(handles=lines, loc="outside upper center", ncols=min(len(lines), 5))
 
 
 def save(fig: Figure, path: Path) -> None:
