@@ -58,9 +58,11 @@ def validate(config: DictConfig) -> None:
     method = build_method(config.exploration)
     _check_method(config, method)
     _check_batch(config)
+    _check_sharding(config)
     _check_model_path("actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path))
     _check_data(config)
     _check_loggers(config)
+    _check_checkpoints(config)
     _check_machine(config)
     validate_verl(config)
 
@@ -100,11 +102,6 @@ def _check_method(config: DictConfig, method: Method) -> None:
         )
     if "embeddings" in method.inputs:
         _check_model_path("embedding.model", str(embedder_settings(config).model))
-    if config.actor_rollout_ref.actor.strategy not in ("fsdp", "fsdp2"):
-        raise ValueError(
-            f"actor_rollout_ref.actor.strategy={config.actor_rollout_ref.actor.strategy}: the log-prob pass is written "
-            f"for verl's FSDP engine; use fsdp2 or fsdp."
-        )
 
 
 def _verl_estimators() -> set[str]:
@@ -117,7 +114,7 @@ def _check_batch(config: DictConfig) -> None:
     prompts, responses = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
     mini = config.actor_rollout_ref.actor.ppo_mini_batch_size
     devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    data_parallel = max(1, devices // config.actor_rollout_ref.actor.get("ulysses_sequence_parallel_size", 1))
+    data_parallel = max(1, devices // ulysses_size(config))
     if prompts % mini:
         raise ValueError(
             f"data.train_batch_size={prompts} prompts cannot be divided into mini-batches of "
@@ -128,6 +125,40 @@ def _check_batch(config: DictConfig) -> None:
             f"a mini-batch of {mini} prompts x {responses} responses cannot be divided among {data_parallel} "
             f"data-parallel ranks; change actor_rollout_ref.actor.ppo_mini_batch_size or actor_rollout_ref.rollout.n."
         )
+
+
+def ulysses_size(config: DictConfig) -> int:
+    """Ranks that share each sequence; verl lets the older of its two settings win."""
+    actor = config.actor_rollout_ref.actor
+    older, newer = actor.ulysses_sequence_parallel_size, actor.fsdp_config.ulysses_sequence_parallel_size
+    return older if older > 1 else newer
+
+
+def _check_sharding(config: DictConfig) -> None:
+    model, strategy = config.actor_rollout_ref.model, config.actor_rollout_ref.actor.strategy
+    if strategy not in ("fsdp", "fsdp2"):
+        raise ValueError(
+            f"actor_rollout_ref.actor.strategy={strategy}: the log-prob pass is written for verl's FSDP engine; use "
+            f"fsdp2 or fsdp."
+        )
+    if strategy == "fsdp" and config.trainer.device == "cpu":
+        raise ValueError(
+            "actor_rollout_ref.actor.strategy=fsdp: verl asks FSDP1 for sync_module_states, which PyTorch refuses for "
+            "weights on a CPU; use fsdp2 with trainer.device=cpu."
+        )
+    ranks, devices = ulysses_size(config), config.trainer.nnodes * config.trainer.n_gpus_per_node
+    attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
+    setting = f"actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size={ranks}"
+    if devices % ranks:
+        raise ValueError(f"{setting} does not divide the {devices} devices of nnodes x n_gpus_per_node.")
+    if ranks > 1 and not attention.startswith("flash_attention"):
+        raise ValueError(
+            f"{setting} with attn_implementation={attention}: verl joins the slices of a sequence inside "
+            f"flash-attention only, and any other attention would see one slice without an error; use "
+            f"flash_attention_2, or a size of 1."
+        )
+    if ranks > 1 and not model.use_remove_padding:
+        raise ValueError(f"{setting} needs actor_rollout_ref.model.use_remove_padding=true.")
 
 
 def _check_model_path(setting: str, path: str) -> None:
@@ -169,6 +200,14 @@ def _check_loggers(config: DictConfig) -> None:
     for logger in _strings(config.trainer.logger):
         if logger not in known:
             raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
+
+
+def _check_checkpoints(config: DictConfig) -> None:
+    if config.actor_rollout_ref.actor.checkpoint.get("async_save", False):
+        raise ValueError(
+            "actor_rollout_ref.actor.checkpoint.async_save=true writes on while the run goes on, so that nobody knows "
+            "when a checkpoint is whole; set it to false."
+        )
 
 
 def _strings(value: object) -> Iterable[str]:

@@ -113,7 +113,7 @@ class ExplorationEngine(FSDPEngineWithLMHead):
     @contextmanager
     def _chunked_lm_head(self, drop_logits_arguments: bool):
         """Within, the LM head computes `token_pass` and returns a placeholder instead of logits."""
-        lm_head = self.module.get_output_embeddings()
+        lm_head = _lm_head(self.module)
         self._lm_head_inputs = {}
 
         def forward(head: torch.nn.Linear, hidden: torch.Tensor) -> torch.Tensor:
@@ -162,6 +162,12 @@ def response_weights(offsets: torch.Tensor, response_mask: Any) -> torch.Tensor:
     return weights_T
 
 
+def _lm_head(module: Any) -> Any:
+    """FSDP1 with a size policy may wrap the LM head by itself."""
+    head = module.get_output_embeddings()
+    return getattr(head, "_fsdp_wrapped_module", head)
+
+
 def _causal_lm(module: Any) -> Any:
     """The Hugging Face model below FSDP1's and PEFT's wrappers."""
     module = getattr(module, "_fsdp_wrapped_module", module)
@@ -183,8 +189,8 @@ def _refuse_unsupported_head(module: Any) -> None:
                 f"{config.model_type} transforms its logits after the LM head ({name}={getattr(config, name)}), which "
                 f"the log-prob pass does not compute; use a model whose LM head's output is its logits."
             )
-    head = module.get_output_embeddings()
-    if head is None or not isinstance(head, torch.nn.Linear):
+    head = _lm_head(module)
+    if not isinstance(head, torch.nn.Linear):
         raise ValueError(
             f"the LM head of {config.model_type} is {type(head).__name__}, not a linear layer; "
             f"with LoRA, leave lm_head out of actor_rollout_ref.model.target_modules."

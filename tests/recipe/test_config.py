@@ -13,6 +13,7 @@ from g2rl.data.rows import make_row, write_rows
 from recipe.config import cpus_reserved, validate
 
 ROOT = Path(__file__).parents[2]
+ULYSSES = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +62,9 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("data.train_files=/no/such/file.parquet", ["data.train_files", "/no/such/file.parquet", "g2rl.data"]),
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
+        ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
+        ("actor_rollout_ref.actor.checkpoint.async_save=true", ["async_save=true", "set it to false"]),
+        (f"{ULYSSES}=2", [f"{ULYSSES}=2", "does not divide the 1 devices"]),
         ("ray_kwargs.ray_init.num_cpus=4", ["ray_kwargs.ray_init.num_cpus=4", "at least"]),
         ("trainer.device=cuda", ["trainer.device=cuda", "VERL_PLATFORM"]),
         ("reward.reward_kwargs.timeout_s=-1", ["timeout_s"]),
@@ -74,6 +78,17 @@ def test_bad_setting_is_named_in_one_sentence(inputs, override, names):
     assert "\n" not in message
     for name in names:
         assert name in message
+
+
+@pytest.mark.parametrize("older", ["actor_rollout_ref.actor.ulysses_sequence_parallel_size", ULYSSES])
+def test_slices_of_a_sequence_need_flash_attention_and_packing(inputs, older):
+    two = [f"{older}=2", "trainer.n_gpus_per_node=2"]
+    with pytest.raises(ValueError, match=r"=2 with attn_implementation=sdpa: .* use flash_attention_2"):
+        validate(composed(inputs, *two))
+    two.append("actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2")
+    validate(composed(inputs, *two))
+    with pytest.raises(ValueError, match="use_remove_padding=true"):
+        validate(composed(inputs, *two, "actor_rollout_ref.model.use_remove_padding=false"))
 
 
 @pytest.mark.parametrize(

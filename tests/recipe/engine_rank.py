@@ -1,0 +1,102 @@
+"""One rank of test_engine_equality.py: builds the actor's worker as a run does and sends its log-prob pass back.
+
+Two things of the GPU stack are replaced, neither of them ours: PyTorch's FSDP1 refuses CPU weights in
+`sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernel, inside
+verl's own exchange of heads between Ulysses ranks.
+"""
+
+import os
+import sys
+import traceback
+from itertools import pairwise
+from multiprocessing.connection import Connection
+
+import torch
+import torch.distributed.fsdp._init_utils as fsdp1
+import verl.models.transformers.monkey_patch as verl_attention
+from torch.nn.functional import scaled_dot_product_attention
+from transformers import AttentionInterface, AttentionMaskInterface, Qwen3ForCausalLM
+from transformers.integrations.flash_attention import flash_attention_forward
+from transformers.masking_utils import flash_attention_mask
+from verl.trainer.config import CheckpointConfig
+from verl.utils import tensordict_utils as tu
+from verl.utils.distributed import initialize_global_process_group_ray
+from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
+
+from recipe.engine import FEATURES_FLAG
+from recipe.worker import ExplorationTrainingWorker
+
+FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+
+
+def attend_within_segments(query, key, value, attention_mask, query_length, *_, position_ids, softmax_scale, **__):
+    """What flash-attention's kernel for packed input computes; a segment starts where the position is 0."""
+    starts = [*(position_ids[0] == 0).nonzero().flatten().tolist(), query_length]
+    lengths = [stop - start for start, stop in pairwise(starts)]
+    parts = zip(*(x.transpose(1, 2).split(lengths, dim=2) for x in (query, key, value)), strict=True)
+    out = [scaled_dot_product_attention(*part, is_causal=True, scale=softmax_scale, enable_gqa=True) for part in parts]
+    return torch.cat(out, dim=2).transpose(1, 2)
+
+
+def nested(rows: list[list]) -> torch.Tensor:
+    return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
+
+
+def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dict | None:
+    """This rank's share of the batch through `TrainingWorker.infer_batch`; None where another rank answers for it."""
+    engine = {"strategy": "fsdp2", "mixed_precision": FLOAT32, "use_torch_compile": False} | engine
+    worker = ExplorationTrainingWorker(
+        TrainingWorkerConfig(
+            model_type="language_model",
+            model_config=HFModelConfig(load_tokenizer=False, **model),
+            engine_config=FSDPEngineConfig(**engine),
+            optimizer_config=FSDPOptimizerConfig(lr=1e-3, total_training_steps=1),
+            checkpoint_config=CheckpointConfig(),
+        )
+    )
+    worker.reset()
+    share = torch.arange(len(batch["input_ids"])).chunk(worker.engine.get_data_parallel_size())
+    share = share[worker.engine.get_data_parallel_rank()].tolist()
+    rows = {name: [values[row] for row in share] for name, values in batch.items()}
+    tensors = {
+        "input_ids": nested(rows["input_ids"]),
+        "position_ids": nested([list(range(len(row))) for row in rows["input_ids"]]),
+        "response_mask": nested(rows["response_mask"]),
+        "loss_mask": nested(rows["response_mask"]),
+    }
+    if "temperature" in rows:  # one for each row instead of the setting
+        tensors["temperature"] = torch.tensor(rows["temperature"])
+        del settings["temperature"]
+    output = worker.infer_batch(
+        tu.get_tensordict(tensors, {"calculate_entropy": True, FEATURES_FLAG: True, "compute_loss": False} | settings)
+    )
+    if output is None:
+        return None
+    names = [name for name in ("log_probs", "entropy", "features") if name in output]
+    return {"rows": share} | {name: [row.numpy() for row in output[name].unbind()] for name in names}
+
+
+def main() -> None:
+    connection = Connection(int(sys.argv[1]))
+    torch.set_num_threads(1)
+    initialize_global_process_group_ray(backend="cpu:gloo")
+    fsdp1._check_module_states_for_sync_module_states = lambda module_states: None
+    verl_attention._flash_attention_forward = attend_within_segments
+    AttentionInterface.register("segments", flash_attention_forward)
+    AttentionMaskInterface.register("segments", flash_attention_mask)
+    forward = Qwen3ForCausalLM.forward
+    while True:
+        try:
+            case = connection.recv()
+        except EOFError:
+            os._exit(0)
+        try:
+            answer = log_prob_pass(**case)
+        except BaseException:
+            answer = traceback.format_exc()
+        Qwen3ForCausalLM.forward = forward  # verl's fused kernels replace it for the whole process
+        connection.send(answer)
+
+
+if __name__ == "__main__":
+    main()

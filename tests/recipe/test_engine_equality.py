@@ -1,0 +1,289 @@
+"""However the actor is sharded, packed, adapted or parallelised, the log-prob pass gives what autograd gives.
+
+Ranks are processes of their own (engine_rank.py) that run the actor's worker on gloo. The oracle runs each sequence
+alone, in float64, with another attention, and differentiates.
+"""
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import Qwen3Config, Qwen3ForCausalLM
+
+VOCABULARY = 97
+TEMPERATURE = 0.7
+TIMEOUT_S = 120
+
+
+class Ranks:
+    """A group of rank processes; each case runs on all of them."""
+
+    def __init__(self, world: int) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.processes, self.connections = [], []
+        for rank in range(world):
+            mine, theirs = multiprocessing.Pipe()
+            group = {"RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            self.processes.append(
+                subprocess.Popen(
+                    [sys.executable, Path(__file__).with_name("engine_rank.py"), str(theirs.fileno())],
+                    env=os.environ | {name: str(value) for name, value in group.items()} | {"OMP_NUM_THREADS": "1"},
+                    pass_fds=[theirs.fileno()],
+                )
+            )
+            theirs.close()
+            self.connections.append(mine)
+
+    def run(self, **case) -> dict[str, list]:
+        """The batch's rows in order, from all ranks."""
+        for connection in self.connections:
+            connection.send(case)
+        outstanding, answers = set(self.connections), []
+        while outstanding:
+            ready = wait(outstanding, TIMEOUT_S)
+            if not ready:
+                self.stop()
+                pytest.fail("a rank did not answer")
+            for connection in ready:
+                outstanding.discard(connection)
+                answers.append(connection.recv())
+                if isinstance(answers[-1], str):
+                    self.stop()  # the others may wait for this one for ever
+                    pytest.fail(answers[-1])
+        answers = sorted((a for a in answers if a), key=lambda answer: answer["rows"])
+        return {name: [row for answer in answers for row in answer[name]] for name in answers[0]}
+
+    def stop(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+    @property
+    def alive(self) -> bool:
+        return all(process.poll() is None for process in self.processes)
+
+
+@pytest.fixture(scope="module")
+def ranks():
+    """ranks(world) starts the processes of a group at its first use."""
+    groups: dict[int, Ranks] = {}
+
+    def group(world: int) -> Ranks:
+        if world not in groups or not groups[world].alive:
+            groups[world] = Ranks(world)
+        return groups[world]
+
+    yield group
+    for started in groups.values():
+        started.stop()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Folders: two models (LM head of its own, tied to the embedding) and two adapters of the first."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    for name in ("untied", "tied"):
+        config = Qwen3Config(
+            vocab_size=VOCABULARY, **sizes, **heads, tie_word_embeddings=name == "tied", initializer_range=0.2
+        )
+        Qwen3ForCausalLM(config).save_pretrained(folder / name)
+    for name in ("zero", "random"):
+        adapted = get_peft_model(
+            Qwen3ForCausalLM.from_pretrained(folder / "untied"),
+            LoraConfig(task_type="CAUSAL_LM", r=4, lora_alpha=8, target_modules="all-linear"),
+        )
+        for parameter_name, parameter in adapted.named_parameters():
+            if name == "random" and "lora_B" in parameter_name:
+                torch.nn.init.normal_(parameter, std=0.1)
+        adapted.save_pretrained(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def batch():
+    """Eight sequences of any length; every fifth response token does not count, and one response not at all."""
+    generator = torch.Generator().manual_seed(1)
+    prompts = torch.randint(1, 7, (8,), generator=generator).tolist()
+    responses = torch.randint(1, 12, (8,), generator=generator).tolist()
+    masks = [[int((t + row) % 5 > 0) for t in range(length)] for row, length in enumerate(responses)]
+    masks[3] = [0] * responses[3]
+    lengths = [prompt + response for prompt, response in zip(prompts, responses, strict=True)]
+    ids = [torch.randint(VOCABULARY, (length,), generator=generator).tolist() for length in lengths]
+    return {"input_ids": ids, "response_mask": masks}
+
+
+def oracle(model, batch, temperatures=(TEMPERATURE,) * 8) -> dict[str, list[np.ndarray]]:
+    """Position t holds token t + 1, as in verl; `T ∂ log p(y_t) / ∂ h_t` is the feature of token t."""
+    model = model.double().eval()
+    expected: dict[str, list[np.ndarray]] = {"log_probs": [], "entropy": [], "features": []}
+    for ids, mask, temperature in zip(batch["input_ids"], batch["response_mask"], temperatures, strict=True):
+        with torch.no_grad():
+            hidden = model.base_model(torch.tensor([ids])).last_hidden_state[0, :-1]
+        hidden.requires_grad_()
+        log_p = torch.log_softmax(model.lm_head(hidden) / temperature, -1)
+        log_probs = log_p.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
+        weights = torch.zeros(len(ids) - 1).double()
+        weights[-len(mask) :] = torch.tensor(mask)
+        (gradient,) = torch.autograd.grad(log_probs @ weights, hidden)
+        expected["log_probs"].append(log_probs.detach().numpy())
+        expected["entropy"].append(-(log_p.exp() * log_p).sum(-1).detach().numpy())
+        expected["features"].append((temperature * gradient.sum(0) / weights.sum().clamp(min=1)).numpy())
+    return expected
+
+
+def plain(folder) -> Qwen3ForCausalLM:
+    return Qwen3ForCausalLM.from_pretrained(folder, attn_implementation="eager")
+
+
+def case(path, batch, *, attention="sdpa", model=(), settings=(), **engine) -> dict:
+    return {
+        "batch": batch,
+        "model": {
+            "path": str(path),
+            "override_config": {"attn_implementation": attention},
+            "enable_gradient_checkpointing": False,
+            **dict(model),
+        },
+        "engine": engine,
+        "settings": {
+            "temperature": TEMPERATURE,
+            "use_dynamic_bsz": False,
+            "micro_batch_size_per_gpu": 2,
+            **dict(settings),
+        },
+    }
+
+
+def check(got, expected, tolerance=1e-4):
+    for name in ("log_probs", "entropy"):
+        for mine, theirs in zip(got[name], expected[name], strict=True):
+            # The last position predicts what stands behind the sequence, whatever that is.
+            np.testing.assert_allclose(mine[:-1], theirs, atol=tolerance, rtol=tolerance)
+    norms = [np.linalg.norm(feature) for feature in expected["features"]]
+    assert norms[3] == 0 and np.median(norms) > 0.1
+    for mine, theirs, norm in zip(got["features"], expected["features"], norms, strict=True):
+        assert mine.dtype == np.float32 and np.linalg.norm(mine - theirs) <= tolerance * norm
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("head", ["untied", "tied"])
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+@pytest.mark.parametrize("world", [1, 2])
+def test_sharded_or_not_tied_or_not_packed_or_not(ranks, models, batch, world, strategy, head, packed):
+    model = {"use_remove_padding": packed}
+    got = ranks(world).run(**case(models / head, batch, model=model, strategy=strategy))
+    check(got, oracle(plain(models / head), batch))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_micro_batches_by_tokens(ranks, models, batch, packed):
+    settings = {"use_dynamic_bsz": True, "max_token_len_per_gpu": 20}
+    got = ranks(2).run(**case(models / "untied", batch, model={"use_remove_padding": packed}, settings=settings))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("temperatures", [(1.0,) * 8, (0.5, 1.0, 0.7, 0.9, 1.3, 2.0, 0.3, 1.1)])
+def test_temperatures(ranks, models, batch, temperatures, packed):
+    """One for all rows, where 1 leaves out the division in verl, and one for each row."""
+    run = case(models / "untied", batch, model={"use_remove_padding": packed}, settings={"temperature": 1.0})
+    if len(set(temperatures)) > 1:
+        run["batch"] = batch | {"temperature": list(temperatures)}
+    check(ranks(2).run(**run), oracle(plain(models / "untied"), batch, temperatures))
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_fused_kernels_of_the_update_pass(ranks, models, batch, strategy, packed):
+    model = {"use_fused_kernels": True, "fused_kernel_options": {"impl_backend": "torch"}, "use_remove_padding": packed}
+    got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("adapter", ["zero", "random"])
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_an_adapter_is_the_merged_model(ranks, models, batch, strategy, adapter, fused):
+    model = {"lora_rank": 4, "lora_alpha": 8, "lora_adapter_path": str(models / adapter)}
+    if fused:
+        model |= {"use_fused_kernels": True, "fused_kernel_options": {"impl_backend": "torch"}}
+    got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy))
+    merged = PeftModel.from_pretrained(plain(models / "untied"), models / adapter).merge_and_unload()
+    check(got, oracle(merged, batch))
+    if adapter == "random":  # the reference policy is the actor without its adapter
+        settings = {"no_lora_adapter": True}
+        got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy, settings=settings))
+        check(got, oracle(plain(models / "untied"), batch))
+
+
+def test_a_new_adapter_changes_nothing(ranks, models, batch):
+    got = ranks(2).run(**case(models / "tied", batch, model={"lora_rank": 4}))
+    check(got, oracle(plain(models / "tied"), batch))
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+@pytest.mark.parametrize("world, size", [(1, 1), (2, 1), (2, 2)])
+def test_slices_of_sequences_add_up(ranks, models, batch, world, size, strategy):
+    """Ulysses, with verl's exchange of heads around an attention that a CPU has."""
+    engine = {"ulysses_sequence_parallel_size": size, "strategy": strategy}
+    got = ranks(world).run(**case(models / "untied", batch, attention="segments", **engine))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_slices_of_padded_micro_batches(ranks, models, batch, size):
+    engine = {"ulysses_sequence_parallel_size": size, "pad_to_length": True, "pad_to_length_bucket": 16}
+    settings = {"use_dynamic_bsz": True, "max_token_len_per_gpu": 20}
+    got = ranks(2).run(**case(models / "untied", batch, attention="segments", settings=settings, **engine))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_gradient_checkpointing(ranks, models, batch, strategy):
+    model = {"enable_gradient_checkpointing": True}
+    got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+def test_fsdp1_wrapped_by_size(ranks, models, batch):
+    """Here FSDP1 wraps the LM head itself."""
+    got = ranks(2).run(**case(models / "untied", batch, strategy="fsdp", wrap_policy={"min_num_params": 1000}))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_replicas_of_shards(ranks, models, batch, strategy):
+    """Hybrid sharding: two replicas of two shards."""
+    got = ranks(4).run(**case(models / "untied", batch, strategy=strategy, fsdp_size=2))
+    check(got, oracle(plain(models / "untied"), batch))
+
+
+def test_mixed_precision(ranks, models, batch):
+    """bfloat16 weights and activations, as verl's defaults are on GPUs; the oracle rounds the weights only."""
+    precision = {"param_dtype": "bf16", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
+    got = ranks(2).run(**case(models / "untied", batch, mixed_precision=precision))
+    check(got, oracle(plain(models / "untied").bfloat16(), batch), tolerance=0.1)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_without_features_the_rest_is_the_same(ranks, models, batch, packed):
+    run = case(models / "untied", batch, model={"use_remove_padding": packed}, settings={"calculate_features": False})
+    got = ranks(1).run(**run)
+    assert "features" not in got
+    with_them = ranks(1).run(**case(models / "untied", batch, model={"use_remove_padding": packed}))
+    for name in ("log_probs", "entropy"):
+        assert all(np.array_equal(a, b) for a, b in zip(got[name], with_them[name], strict=True))
