@@ -151,13 +151,12 @@ class Memory:
     rollout: int
 
 
-def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cpu_cache_gib: float = 0.0) -> Memory:
+def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: float | None = None) -> Memory:
     """What the phases of a step take of a device with `device_bytes` of memory.
 
-    On a CPU vLLM takes `cpu_cache_gib` (VLLM_CPU_KVCACHE_SPACE) for its cache and not a share of the device, the
-    reference model stays where the actor is, and nothing is given back between the phases.
+    vLLM takes its share of the device, or on a CPU `cache_gib` (VLLM_CPU_KVCACHE_SPACE) beside its weights. There the
+    reference model stays where the actor is, and hardware/cpu gives nothing back between the phases.
     """
-    on_cpu = config.trainer.device == "cpu"
     model, actor, rollout = (config.actor_rollout_ref[part] for part in ("model", "actor", "rollout"))
     engine = actor.fsdp_config
     now = step(config)
@@ -201,10 +200,11 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cpu_cache_g
     share = int(rollout.gpu_memory_utilization * device_bytes)
     kept_between = (0 if engine.param_offload else weights) + (0 if engine.optimizer_offload else optimizer)
     other = 0
-    if on_cpu:
-        share = rollout_weights + profiled + int(cpu_cache_gib * GIB)
-        if with_reference and shape.trainable == shape.parameters:  # else it is the actor without adapters
-            other = shape.parameters * _bytes(config.actor_rollout_ref.ref.fsdp_config.model_dtype or "fp32") // shards
+    if cache_gib is not None:
+        share = rollout_weights + profiled + int(cache_gib * GIB)
+    if config.trainer.device == "cpu" and with_reference and shape.trainable == shape.parameters:
+        stored_reference = _bytes(config.actor_rollout_ref.ref.fsdp_config.model_dtype or "fp32")
+        other = shape.parameters * stored_reference // shards  # with LoRA it is the actor without its adapters
     held = 0 if rollout.free_cache_engine else share
     return Memory(
         weights=weights,

@@ -1,0 +1,95 @@
+"""The nodes of a Ray cluster as a run needs them: enough of them, alike, and with the same files in sight.
+
+A run looks once Ray is up and before anything is placed; `python -m recipe.preflight` looks at a Ray that is up.
+"""
+
+import os
+import platform
+import uuid
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import ray
+from omegaconf import DictConfig
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from recipe import environment
+from recipe.config import cpus_reserved
+
+
+def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> None:
+    """Count nodes, GPUs and slots, and look at each node: versions, run folder, model, data. Ray must be up.
+
+    On a cluster of one node there is nothing to add to `preflight` but the count.
+
+    Raises:
+        ValueError: nodes or slots are missing, or one of them cannot see what it needs.
+    """
+    wanted, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    fit = sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
+    if fit < wanted:
+        raise ValueError(
+            f"trainer.nnodes={wanted} x trainer.n_gpus_per_node={gpus}, but Ray has {fit} such nodes (of "
+            f"{len(nodes)}); start the others or lower the setting."
+        )
+    slots = sum(node["Resources"].get("CPU", 0) for node in nodes)
+    if slots < (needed := cpus_reserved(config)):
+        raise ValueError(
+            f"the cluster's {slots:.0f} CPU slots are fewer than the {needed} that verl will reserve; start Ray's "
+            f"nodes with more (ray start --num-cpus=..., which need not be real cores)."
+        )
+    if len(nodes) == 1:
+        return
+    folder = Path(config.trainer.default_local_dir).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / f".seen-by-every-node-{uuid.uuid4().hex}"
+    mark.touch()
+    try:
+        files = [str(file) for file in _files_needed(config)]
+        views = ray.get([_look_from(node["NodeID"], str(mark), files) for node in nodes])
+    finally:
+        mark.unlink()
+    here = environment.installed()
+    for view in views:
+        host = view["host"]
+        if view["versions"] != here:
+            names = [name for name in {**here, **view["versions"]} if here.get(name) != view["versions"].get(name)]
+            raise ValueError(
+                f"node {host} has {names[0]} {view['versions'].get(names[0], 'missing')} and this one "
+                f"{here.get(names[0], 'none')}; install the same on every node."
+            )
+        if not view["sees_mark"]:
+            raise ValueError(
+                f"node {host} does not see {folder}; put run_dir on a file system that all nodes share (ranks write "
+                f"and read parts of the same checkpoint)."
+            )
+        if view["unreadable"]:
+            raise ValueError(f"node {host} cannot read {view['unreadable'][0]}; put it where every node finds it.")
+    report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
+
+
+def _look_from(node_id: str, mark: str, files: list[str]):
+    place = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    return ray.remote(num_cpus=0, scheduling_strategy=place)(look).remote(mark, files)
+
+
+def look(mark: str, files: list[str]) -> dict:
+    """What a node sees; runs on it."""
+    return {
+        "host": platform.node(),
+        "versions": environment.installed(),
+        "sees_mark": Path(mark).exists(),
+        "unreadable": [file for file in files if not os.access(file, os.R_OK)],
+    }
+
+
+def _files_needed(config: DictConfig) -> Iterable[Path]:
+    """The model's files, where it is a folder, and the data, where it is local."""
+    model = Path(config.actor_rollout_ref.model.path).expanduser()
+    if model.is_dir():
+        yield from sorted(file for file in model.absolute().iterdir() if file.is_file())
+    for setting in ("train_files", "val_files"):
+        for path in [value] if isinstance(value := config.data[setting], str) else value:
+            if "://" not in path:
+                yield Path(path).expanduser().absolute()
