@@ -183,9 +183,13 @@ def set_vllm_environment() -> None:
 def check_language_model_head(model: str) -> None:
     """
     Raises:
-        ValueError: the model's configuration names no class with a language-model head.
+        ValueError: there is no such model, or its configuration names no class with a language-model head.
     """
-    architectures = AutoConfig.from_pretrained(model).architectures or []
+    try:
+        architectures = AutoConfig.from_pretrained(model).architectures or []
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"{model} is no model folder, and no model of that name can be reached: {reason}") from None
     if not any(name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in architectures):
         raise ValueError(
             f"{model} has no language-model head (architectures: {', '.join(architectures) or 'none'}); "

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from transformers import BertConfig
@@ -16,54 +17,81 @@ from g2rl.evaluation.runs import model_fingerprint, open_runs
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import SamplingSettings, check_context, requests_for, sample_seed
 
+ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHON": sys.executable}
+
 # More samples than the 256 that vLLM draws side by side, so that they are not all finished at once.
 SMALL = ["--num-samples", "60", "--max-tokens", "60", "--temperature", "1.0"]
 
 
-def start(policy, path, out, *flags):
-    command = [sys.executable, "-m", "g2rl.evaluation", str(policy), str(path), "--out", str(out), *SMALL, *flags]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def start(*command):
+    return subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(*command):
+    run = start(*command)
+    printed, _ = run.communicate()
+    assert run.returncode == 0, printed
+    return printed
+
+
+def kill_when(share, total, samples_path, *command):
+    """kill -9 once that share of the samples is in the file; the last line is left cut off."""
+    run = start(*command)
+    while not samples_path.exists() or len(read_samples(samples_path)) < share * total:
+        assert run.poll() is None, run.stdout.read()
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    run.communicate()
+    assert len(read_samples(samples_path)) < total
+    with samples_path.open("ab") as file:
+        file.write(b'{"problem": "3", "sam')
+
+
+def samples_and_result(folder):
+    samples = {sample.key: sample for sample in read_samples(folder / "samples.jsonl")}
+    return samples, json.loads((folder / "result.json").read_text())
 
 
 @pytest.mark.slow
 def test_a_run_killed_twice_ends_with_the_numbers_of_one_that_was_not(policy, write_benchmark, sums, tmp_path):
-    path = write_benchmark(sums)
-    undisturbed = start(policy, path, tmp_path / "undisturbed")
-    printed, _ = undisturbed.communicate()
-    assert undisturbed.returncode == 0, printed
+    command = [sys.executable, "-m", "g2rl.evaluation", str(policy), str(write_benchmark(sums)), *SMALL]
+    printed = finish(*command, "--out", str(tmp_path / "undisturbed"))
     assert "tokens/s" in printed and "| sums |" in printed
 
-    samples_path = tmp_path / "killed" / "sums" / "samples.jsonl"
+    command += ["--out", str(tmp_path / "killed")]
     for share in (0.05, 0.5):
-        run = start(policy, path, tmp_path / "killed")
-        while not samples_path.exists() or len(read_samples(samples_path)) < share * 480:
-            assert run.poll() is None, run.stdout.read()
-            time.sleep(0.01)
-        run.send_signal(signal.SIGKILL)
-        run.communicate()
-        assert len(read_samples(samples_path)) < 480
-        with samples_path.open("ab") as file:  # and the kill came in the middle of a line
-            file.write(b'{"problem": "3", "sam')
-    run = start(policy, path, tmp_path / "killed")
-    printed, _ = run.communicate()
-    assert run.returncode == 0, printed
-
-    ours, theirs = (
-        {sample.key: sample for sample in read_samples(tmp_path / name / "sums" / "samples.jsonl")}
-        for name in ("killed", "undisturbed")
-    )
-    assert len(ours) == 480 and ours == theirs
-    results = [json.loads((tmp_path / name / "sums" / "result.json").read_text()) for name in ("killed", "undisturbed")]
-    assert results[0] == results[1]
-    assert results[0]["settings"]["temperature"] == 1.0 and results[0]["versions"]["transformers"]
+        kill_when(share, 480, tmp_path / "killed" / "sums" / "samples.jsonl", *command)
+    finish(*command)
+    (ours, result), theirs = (samples_and_result(tmp_path / name / "sums") for name in ("killed", "undisturbed"))
+    assert len(ours) == 480 and (ours, result) == theirs
+    assert result["settings"]["temperature"] == 1.0 and result["versions"]["transformers"]
 
     # More samples a problem: those that are there are kept.
-    run = start(policy, path, tmp_path / "killed", "--num-samples", "61")
-    printed, _ = run.communicate()
-    assert run.returncode == 0, printed
-    more = {sample.key: sample for sample in read_samples(samples_path)}
+    finish(*command, "--num-samples", "61")
+    more, _ = samples_and_result(tmp_path / "killed" / "sums")
     assert len(more) == 488 and ours.items() <= more.items()
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.skipif("G2RL_TEST_DATA" not in os.environ, reason="G2RL_TEST_DATA is not set")
+def test_math500_killed_twice_ends_with_2000_samples_and_the_same_numbers(tmp_path):
+    policy = finish(sys.executable, "-m", "g2rl.tiny", "--out", os.environ.get("G2RL_CACHE", str(ROOT / ".cache")))
+    source = f"{os.environ['G2RL_TEST_DATA']}/math500.jsonl"
+    finish(sys.executable, "-m", "g2rl.data", "math500", "--source", source, "--out", str(tmp_path))
+    command = ["bash", "scripts/eval.sh", policy.splitlines()[-1], "math500", "--data-dir", str(tmp_path)]
+    command += ["--num-samples", "4", "--max-tokens", "48"]
+    finish(*command, "--out", str(tmp_path / "undisturbed"))
+    command += ["--out", str(tmp_path / "killed")]
+    for share in (0.25, 0.65):
+        kill_when(share, 2000, tmp_path / "killed" / "math500" / "samples.jsonl", *command)
+    finish(*command)
+    ours, theirs = (samples_and_result(tmp_path / name / "math500") for name in ("killed", "undisturbed"))
+    assert len(ours[0]) == 2000 and ours == theirs
+    assert len((tmp_path / "killed" / "math500" / "samples.jsonl").read_text().splitlines()) == 2000
 
 
 def test_each_sample_has_a_seed_of_its_own():
@@ -127,6 +155,15 @@ def test_a_model_without_language_model_head_is_refused(policy, write_benchmark,
     with pytest.raises(SystemExit):
         main([str(tmp_path / "bert"), str(write_benchmark(sums)), "--out", str(tmp_path / "out")])
     assert "has no language-model head (architectures: BertModel)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_is_not_there_is_named(write_benchmark, sums, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for model in ("some/model", str(tmp_path)):
+        with pytest.raises(SystemExit):
+            main([model, str(write_benchmark(sums)), "--out", str(tmp_path / "out")])
+        assert f"error: {model} is no model folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
