@@ -26,7 +26,10 @@ class Watchdog:
         self.run_id = uuid.uuid4().hex
         self.process = subprocess.Popen(
             [sys.executable, "-m", "recipe.watchdog", str(os.getpid()), self.run_id],
+            # No stream of the driver's: whoever reads its output to the end would wait for the watchdog too.
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
         )
         os.environ[RUN_ID] = self.run_id
@@ -67,7 +70,9 @@ def _processes(run_id: str) -> list[psutil.Process]:
 
 def main(driver_pid: int, run_id: str) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(driver_pid).wait()
+        driver = psutil.Process(driver_pid)
+        while driver.is_running() and driver.status() != psutil.STATUS_ZOMBIE:  # a zombie waits for its parent only
+            time.sleep(0.2)
     end_processes(run_id, wait_s=GRACE_S)
 
 
