@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from g2rl.ops import matmul
 
@@ -39,3 +40,12 @@ def test_large_logits_come_from_float64():
     # Large is what is large after the temperature.
     matmul.repeat_large_logits(logits, hidden, weight, None, torch.tensor([1.0, 0.01]))
     torch.testing.assert_close(logits[1, 1] - logits[1, 0], torch.tensor(1e-5), rtol=1e-3, atol=0)
+
+
+def test_calls_that_only_cuda_takes_are_calls_pytorch_knows():
+    """Shapes and types only, on a machine without a GPU too."""
+    with FakeTensorMode():
+        hidden, weight = (torch.randn(n, 16, device="cuda").bfloat16() for n in (5, 100))
+        matmul.logits_into(torch.empty(5, 100, device="cuda"), hidden, weight)
+        got = matmul.pooled_times_weight(torch.randn(3, 100, device="cuda"), weight)
+        assert got.shape == (3, 16) and got.dtype == torch.float32 and got.is_cuda

@@ -113,6 +113,14 @@ def test_logits_of_great_size(device, largest, dtype, tolerance):
     check(device, hidden.to(dtype), weight.to(dtype), token_ids, sequence_ids, S, tolerance=tolerance, chunk_size=64)
 
 
+@pytest.mark.parametrize("mixture", [(1e4, -1e4), (1e4, 1e4), (-1e4, -1e4), (0.0, -1e4)])
+def test_logits_of_either_sign(device, mixture):
+    """Two of three logits as given and the third 0, each token taken in turn."""
+    weight = torch.tensor([[mixture[0], 0.0], [mixture[1], 0.0], [0.0, 1.0]])
+    hidden = torch.tensor([[1.0, 0.0]] * 3)
+    check(device, hidden, weight, torch.arange(3), torch.arange(3), 3)
+
+
 def test_one_hot_distributions(device):
     weight = torch.eye(7) * 100
     hidden, token_ids = torch.eye(7) * 100, torch.arange(7)
@@ -180,6 +188,13 @@ def test_tokens_of_no_sequence_and_mixed_order(device, chunk_size):
         [-1] * 12,
     ):
         check(device, hidden, weight, token_ids, torch.tensor(ids), 4, chunk_size=chunk_size)
+
+
+@pytest.mark.parametrize("chunk_size", [7, 64])
+def test_many_sequences_of_one_and_two_tokens(device, chunk_size):
+    hidden, weight, token_ids, _, _ = problem(T=300)
+    check(device, hidden, weight, token_ids, torch.arange(300), 300, chunk_size=chunk_size)
+    check(device, hidden, weight, token_ids, torch.arange(300) // 2, 150, chunk_size=chunk_size)
 
 
 def test_ten_thousand_sequences_of_two_tokens():
