@@ -63,6 +63,7 @@ def validate(config: DictConfig) -> None:
     _check_data(config)
     _check_loggers(config)
     _check_checkpoints(config)
+    _check_trainer_mode(config)
     _check_machine(config)
     validate_verl(config)
 
@@ -210,6 +211,32 @@ def _check_checkpoints(config: DictConfig) -> None:
         )
 
 
+def _check_trainer_mode(config: DictConfig) -> None:
+    mode, rollout = config.trainer.v1.trainer_mode, config.actor_rollout_ref.rollout
+    if mode not in ("g2rl_sync", "g2rl_separate_async"):
+        raise ValueError(
+            f"trainer.v1.trainer_mode={mode} is a trainer without exploration; use g2rl_sync or g2rl_separate_async."
+        )
+    if mode == "g2rl_sync":
+        return
+    if rollout.nnodes < 1 or rollout.n_gpus_per_node < 1:
+        raise ValueError(
+            "trainer.v1.trainer_mode=g2rl_separate_async needs devices for the rollout alone: set "
+            "actor_rollout_ref.rollout.nnodes and actor_rollout_ref.rollout.n_gpus_per_node."
+        )
+    if rollout.checkpoint_engine.backend == "naive":
+        raise ValueError(
+            "actor_rollout_ref.rollout.checkpoint_engine.backend=naive moves weights within a device; with "
+            "trainer.v1.trainer_mode=g2rl_separate_async use nccl (on a CPU shared_memory, see recipe/cpu/weights.py)."
+        )
+    prompts, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    if prompts != (updates := config.trainer.v1.separate_async.parameter_sync_step) * mini:
+        raise ValueError(
+            f"data.train_batch_size={prompts} must be trainer.v1.separate_async.parameter_sync_step={updates} x "
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} with trainer.v1.trainer_mode=g2rl_separate_async."
+        )
+
+
 def _strings(value: object) -> Iterable[str]:
     return [str(path) for path in value] if isinstance(value, list | ListConfig) else [str(value)]
 
@@ -238,5 +265,7 @@ def _check_machine(config: DictConfig) -> None:
 def cpus_reserved(config: DictConfig) -> int:
     """Logical CPU slots that verl's actors hold at once, over all nodes."""
     devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    if config.trainer.v1.trainer_mode == "g2rl_separate_async":
+        devices += config.actor_rollout_ref.rollout.nnodes * config.actor_rollout_ref.rollout.n_gpus_per_node
     storage_units = config.transfer_queue.backend.SimpleStorage.num_data_storage_units
     return CPUS_PER_DEVICE * devices + storage_units + CPUS_FOR_CONTROL

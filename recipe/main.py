@@ -6,19 +6,27 @@ The configuration is checked before Ray starts. `DRY_RUN=1` prints it and stops 
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import hydra
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from recipe.errors import in_one_line
 from recipe.progress import LOG_FILE, Console
+from recipe.run_dir import prepare_run_dir
 
-RUN_ID = "G2RL_RUN_ID"
+FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+RESTARTS_DONE = "G2RL_RESTARTS_DONE"
+PAUSE_BEFORE_RESTART_S = 10.0
 
 
 def main() -> int:
-    """Exit status: 0 the run finished, 1 it failed, 2 its settings are wrong."""
+    """Exit status: 0 the run finished, 1 it failed, 2 its settings are wrong, 130 Ctrl-C, 143 SIGTERM.
+
+    A run that failed is started again, from its newest checkpoint, up to `MAX_RESTARTS` times (environment; default 0).
+    """
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     status = 0
@@ -29,6 +37,12 @@ def main() -> int:
         status = _run(config)
 
     compose_and_run()
+    done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
+    if status == FAILED and done < allowed:
+        print(f"restart {done + 1} of {allowed} in {PAUSE_BEFORE_RESTART_S:.0f} seconds", flush=True)
+        time.sleep(PAUSE_BEFORE_RESTART_S)
+        os.environ[RESTARTS_DONE] = str(done + 1)
+        os.execv(sys.executable, sys.orig_argv)  # a clean process under the same id, so that signals still reach it
     return status
 
 
@@ -39,19 +53,22 @@ def _run(config: DictConfig) -> int:
         validate(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return WRONG_SETTINGS
     if os.environ.get("DRY_RUN") == "1":
         print(OmegaConf.to_yaml(config, resolve=True))
-        return 0
+        return FINISHED
 
     OmegaConf.resolve(config)  # Hydra's own values are known in this process only
-    run_dir = Path(config.run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    (run_dir / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    try:
+        run_dir = prepare_run_dir(config)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTINGS
     return _train(config, run_dir)
 
 
 def _train(config: DictConfig, run_dir: Path) -> int:
+    from recipe.launch import run_trainer
     from recipe.summary import summarize
     from recipe.watchdog import Watchdog
 
@@ -60,38 +77,22 @@ def _train(config: DictConfig, run_dir: Path) -> int:
         console.show(f"everything is logged in {run_dir / LOG_FILE}")
         console.show("starting Ray")
         try:
-            run_trainer(config)
+            terminated = run_trainer(config)
         except KeyboardInterrupt:
             console.show("interrupted; start it again with the same run_dir to go on from the last checkpoint")
-            return 130
+            return INTERRUPTED
         except Exception as error:
-            console.show(f"error: {_root_cause(error)}")
+            traceback.print_exc()
+            console.show(f"error: {in_one_line(error)}")
             console.show(f"the whole story is in {run_dir / LOG_FILE}")
-            return 1
+            return FAILED
         finally:
             ray.shutdown()
+    if terminated:
+        print("ended by SIGTERM; start it again with the same run_dir to go on from the checkpoint")
+        return TERMINATED
     print(summarize(run_dir, Path(config.trainer.default_local_dir), time.monotonic() - start))
-    return 0
-
-
-def run_trainer(config: DictConfig) -> None:
-    """verl's `run_ppo` with a task runner that knows our trainers."""
-    from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
-    from verl.utils.device import auto_set_device
-
-    class TaskRunner(TaskRunnerV1.__ray_actor_class__):  # type: ignore[name-defined, misc]
-        def run(self, config: DictConfig) -> None:
-            import recipe.trainer  # noqa: F401  (registers the trainers in this process)
-
-            super().run(config)
-
-    auto_set_device(config)
-    run_ppo(config, task_runner_class=ray.remote(TaskRunner))
-
-
-def _root_cause(error: BaseException) -> str:
-    cause = getattr(error, "cause", None) or error
-    return f"{type(cause).__name__}: {str(cause).strip().splitlines()[-1] if str(cause).strip() else ''}"
+    return FINISHED
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from g2rl.report import plot_run, summary_table
 from recipe.progress import METRICS_FILE
+from recipe.run_dir import by_step
 
 PICTURE_FILE = "curves.png"
 SUMMARY_FILE = "summary.md"
@@ -15,7 +16,7 @@ def summarize(run_dir: Path, checkpoints: Path, seconds: float) -> str:
     plot_run(metrics, run_dir / PICTURE_FILE)
     table = summary_table(metrics)
     (run_dir / SUMMARY_FILE).write_text(table + "\n")
-    saved = sorted(checkpoints.glob("global_step_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+    saved = by_step(checkpoints)
     lines = [
         "",
         table,

@@ -15,25 +15,28 @@ from omegaconf import DictConfig, open_dict
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 from verl.trainer.ppo.utils import Role
-from verl.trainer.ppo.v1 import PPOTrainer, PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
+from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Samples, sample_metrics
 from g2rl.methods.progrpo import answer_confidence, prompt_confidence
 from g2rl.verify import VerifierPool
+from recipe.checkpoints import WholeCheckpoints
 from recipe.config import build_method
 from recipe.embedder import answer_text, start_embedder
 from recipe.engine import FEATURES_FLAG
 from recipe.estimators import ExplorationEstimator
 from recipe.progress import RunLog, report
 from recipe.reward_manager import reward_metrics, reward_settings
-from recipe.worker import ExplorationWorker
+from recipe.worker import ExplorationDetachWorker, ExplorationWorker
 
 
-class ExplorationHooks(PPOTrainer):
+class ExplorationHooks(WholeCheckpoints):
     """Mixed into one of verl's trainers; `base_mode` is the `trainer_mode` that trainer goes by."""
 
     base_mode: str
+    worker_cls: type[ActorRolloutRefWorker] = ExplorationWorker
 
     def __init__(self, config: DictConfig) -> None:
         # verl's base class asks for its own mode's name in several places (replay buffer, checkpoints).
@@ -56,9 +59,9 @@ class ExplorationHooks(PPOTrainer):
 
     def _init_resource_pool_mgr(self) -> None:
         super()._init_resource_pool_mgr()
-        for role in (Role.Actor, Role.ActorRollout, Role.ActorRolloutRef):
+        for role in (Role.Actor, Role.ActorRollout, Role.ActorRolloutRef, Role.RefPolicy):
             if role in self.role_worker_mapping:
-                self.role_worker_mapping[role] = ray.remote(ExplorationWorker)
+                self.role_worker_mapping[role] = ray.remote(self.worker_cls)
 
     def _setup(self) -> None:
         report("loading the model into the actors and the rollout servers")
@@ -179,3 +182,15 @@ class ExplorationTrainerSync(ExplorationHooks, PPOTrainerSync):
     """Trainer and rollout take turns on the same devices."""
 
     base_mode = "sync"
+
+
+@register_trainer("g2rl_separate_async")
+class ExplorationTrainerSeparateAsync(ExplorationHooks, PPOTrainerSeparateAsync):
+    """Rollout on devices of its own, up to some steps ahead of the weights.
+
+    Features, like old log-probs, come from the weights at the start of the step, which verl brings back for the later
+    mini-batches of the step: they are not those of the older policy that sampled the responses.
+    """
+
+    base_mode = "separate_async"
+    worker_cls = ExplorationDetachWorker

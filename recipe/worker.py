@@ -1,5 +1,6 @@
 """verl's workers, with the engine of `recipe.engine` for the actor and the stock one for the reference model."""
 
+from verl.experimental.separation.engine_workers import DetachActorWorker
 from verl.utils.device import get_device_name
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.utils.py_functional import temp_env_var
@@ -17,7 +18,7 @@ class ExplorationTrainingWorker(TrainingWorker):
             super().__init__(config)
 
 
-class ExplorationWorker(ActorRolloutRefWorker):
+class _Exploration(ActorRolloutRefWorker):
     actor_worker_cls = ExplorationTrainingWorker
 
     def __init__(self, *args, **kwargs) -> None:
@@ -25,3 +26,11 @@ class ExplorationWorker(ActorRolloutRefWorker):
         if get_device_name() == "cpu":
             # verl would ask for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
             initialize_global_process_group_ray(backend="cpu:gloo")
+
+
+class ExplorationWorker(_Exploration):
+    """For trainers whose rollout shares the devices."""
+
+
+class ExplorationDetachWorker(_Exploration, DetachActorWorker):
+    """For the trainer with separate rollout, which keeps the weights that the old log-probs come from."""

@@ -2,7 +2,8 @@
 # All scripts run_<method>_<target>.sh are this one: it reads what to do from the name it is called by.
 #   method  grpo entropy evol g2rl progrpo, or any file of configs/exploration
 #   target  cpu, or a file of configs/model for a node of GPUs
-# Knobs: MODEL, DATA_FILE (with task=jsonl), DRY_RUN=1, PYTHON (GPU), G2RL_CACHE. Any Hydra override may follow.
+# Knobs: MODEL, DATA_FILE (with task=jsonl), DRY_RUN=1, MAX_RESTARTS (after a failure, default 0), PYTHON (GPU),
+# G2RL_CACHE. Any Hydra override may follow.
 # The papers' settings, and the source of each one they do not state, stand in configs/.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"

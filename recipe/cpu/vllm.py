@@ -1,16 +1,8 @@
-"""Entry point `vllm.general_plugins`: vLLM calls `register` in each of its processes before a model is loaded.
-
-vLLM has no hook for either of these two replacements.
-"""
-
-import os
+"""Two replacements in vLLM's processes, for which it has no hook; `recipe.vllm_plugin` calls `register` in each."""
 
 
 def register() -> None:
     """Make verl's weight updates reach the weights that vLLM's CPU build computes with."""
-    if os.environ.get("VERL_PLATFORM") != "cpu":
-        return
-
     from vllm.model_executor.layers.linear import UnquantizedLinearMethod
 
     UnquantizedLinearMethod.process_weights_after_loading = _pack_and_keep_weight  # type: ignore[method-assign]

@@ -63,6 +63,8 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
         ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
+        ("trainer.v1.trainer_mode=sync", ["trainer_mode=sync", "g2rl_sync"]),
+        ("trainer.v1.trainer_mode=g2rl_separate_async", ["rollout.n_gpus_per_node"]),
         ("actor_rollout_ref.actor.checkpoint.async_save=true", ["async_save=true", "set it to false"]),
         (f"{ULYSSES}=2", [f"{ULYSSES}=2", "does not divide the 1 devices"]),
         ("ray_kwargs.ray_init.num_cpus=4", ["ray_kwargs.ray_init.num_cpus=4", "at least"]),

@@ -1,0 +1,107 @@
+"""From a checked configuration to verl's `run_ppo`: Ray, the task runner, and the signals that end a run early."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+from omegaconf import DictConfig, OmegaConf
+
+from recipe.errors import ProcessLost
+from recipe.monitor import Monitor
+from recipe.progress import report
+from recipe.run_dir import STOP_FILE
+from recipe.watchdog import RUN_ID
+
+WAIT_FOR_NODES_S = 600.0
+
+
+def run_trainer(config: DictConfig) -> bool:
+    """verl's `run_ppo` with a task runner that knows our trainers.
+
+    Returns:
+        Whether SIGTERM ended it before its last step.
+
+    Raises:
+        ProcessLost: a process of the run was lost.
+        Exception: whatever was raised in the trainer.
+    """
+    from verl.trainer.main_ppo import run_ppo
+    from verl.utils.device import auto_set_device
+
+    runner = _Runner(config)
+    auto_set_device(config)
+    # Ray's workers inherit it from a Ray that this process starts, but not from a cluster that it joins.
+    OmegaConf.update(config, f"ray_kwargs.ray_init.runtime_env.env_vars.{RUN_ID}", os.environ[RUN_ID], force_add=True)
+    try:
+        run_ppo(config, task_runner_class=runner)
+    except KeyboardInterrupt:
+        if runner.monitor.found:
+            raise ProcessLost(runner.monitor.found) from None
+        raise
+    finally:
+        runner.monitor.stop()
+    return runner.told_to_stop and not runner.stop_file.exists()
+
+
+class _Runner:
+    """The task runner's class, as `run_ppo` sees it: it makes one as soon as Ray is up, in the main thread."""
+
+    def __init__(self, config: DictConfig) -> None:
+        self.trainer_config = config.trainer
+        self.stop_file = Path(config.run_dir) / STOP_FILE
+        self.told_to_stop = False
+        self.monitor = Monitor()
+        self._options: dict[str, Any] = {}
+
+    def options(self, **options: Any) -> "_Runner":
+        self._options = options
+        return self
+
+    def remote(self) -> Any:
+        # Now, since `ray.init` sets a handler of its own, which ends the driver at once.
+        signal.signal(signal.SIGTERM, self._terminate)
+        self.monitor.start()
+        wait_for_nodes(self.trainer_config.nnodes, self.trainer_config.n_gpus_per_node)
+        return ray.remote(_task_runner()).options(**self._options).remote()
+
+    def _terminate(self, *_: Any) -> None:
+        # A file reaches the trainer on whatever node it is, in the middle of whatever it does.
+        self.stop_file.touch()
+        self.told_to_stop = True
+
+
+def wait_for_nodes(nodes: int, gpus: int, timeout_s: float = WAIT_FOR_NODES_S) -> None:
+    """Until the Ray cluster has as many nodes with as many GPUs (logical ones on a CPU) as the run is set up for.
+
+    Raises:
+        RuntimeError: it has not, after `timeout_s`.
+    """
+    deadline, told = time.monotonic() + timeout_s, -1
+    while True:
+        ready = sum(node["Alive"] and node["Resources"].get("GPU", 0) >= gpus for node in ray.nodes())
+        if ready >= nodes:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"Ray has {ready} nodes with {gpus} GPUs after {timeout_s:.0f} s, trainer.nnodes={nodes}; start Ray on "
+                f"the others, or set trainer.nnodes."
+            )
+        if ready != told:
+            report(f"waiting for {nodes} nodes with {gpus} GPUs each; Ray has {ready}")
+            told = ready
+        time.sleep(2)
+
+
+def _task_runner() -> type:
+    from verl.trainer.main_ppo import TaskRunnerV1
+
+    class TaskRunner(TaskRunnerV1.__ray_actor_class__):  # type: ignore[name-defined, misc]
+        def run(self, config: DictConfig) -> None:
+            import recipe.trainer  # noqa: F401  (registers the trainers in this process)
+
+            super().run(config)
+
+    return TaskRunner

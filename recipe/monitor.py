@@ -1,0 +1,48 @@
+"""Notices that a process of the run has died while the trainer waits for its answer, which would be for ever."""
+
+import _thread
+import threading
+
+import ray
+
+# `ray.util.state`, the public way to ask, needs the dashboard's server, which does not always run.
+from ray._private.state import actors
+from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
+
+from recipe.errors import died
+
+LOST = (ActorDiedErrorContext.WORKER_DIED, ActorDiedErrorContext.NODE_DIED)
+PERIOD_S = 3.0
+GRACE_S = 15.0  # for the trainer's own exception, which knows more
+
+
+class Monitor:
+    """From `start`, in the main thread, until `stop`: interrupts the main thread when an actor of this job is lost."""
+
+    def __init__(self) -> None:
+        self.found: str | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        job = ray.get_runtime_context().get_job_id()
+        threading.Thread(target=self._watch, args=(job,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _watch(self, job: str) -> None:
+        while not self._stopped.wait(PERIOD_S):
+            if (lost := lost_actor(job)) and not self._stopped.wait(GRACE_S):
+                self.found = lost
+                _thread.interrupt_main()
+                return
+
+
+def lost_actor(job: str) -> str | None:
+    """One of the job's actors that died with its process or node, in words."""
+    for actor in actors(actor_state_name="DEAD").values():
+        context = actor["DeathCause"].actor_died_error_context
+        if actor["JobID"] == job and context.reason in LOST:
+            with_node = context.reason == ActorDiedErrorContext.NODE_DIED
+            return died(actor["ActorClassName"], actor["Pid"], actor["Address"]["IPAddress"], with_node)
+    return None

@@ -1,0 +1,43 @@
+"""Entry point `vllm.general_plugins`: vLLM calls `register` in each of its processes before a model is loaded.
+
+In a run of ours a vLLM process ends with its parent and, where it is the server, with its engine: vLLM's engine core
+outlives a server that is killed, and a server whose engine core is killed answers requests by waiting.
+"""
+
+import contextlib
+import os
+import threading
+import time
+
+import psutil
+
+from recipe.watchdog import RUN_ID
+
+ENGINE = "VLLM::Engine"
+
+
+def register() -> None:
+    if RUN_ID in os.environ:
+        threading.Thread(target=_end_with_family, args=(os.getppid(),), daemon=True).start()
+    if os.environ.get("VERL_PLATFORM") == "cpu":
+        import recipe.cpu.vllm
+
+        recipe.cpu.vllm.register()
+
+
+def _end_with_family(parent: int) -> None:
+    before: set[int] = set()
+    while os.getppid() == parent and not before - (now := _engines()):
+        before = now
+        time.sleep(1)
+    os._exit(1)
+
+
+def _engines() -> set[int]:
+    """The engine processes among this one's children."""
+    found = set()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if child.name().startswith(ENGINE) and child.status() != psutil.STATUS_ZOMBIE:
+                found.add(child.pid)
+    return found
