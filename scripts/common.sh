@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # what it sets is used by the scripts that source it
 # Sourced by the other scripts: the Python environment, and what a machine without a GPU sets.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
