@@ -34,9 +34,9 @@ def _histogram(ax: Axes, cosines: Mapping[str, np.ndarray], colors: Mapping[str,
     finite = {label: values[np.isfinite(values)] for label, values in cosines.items()}
     bins = np.linspace(min(values.min() for values in finite.values()), 1, NUM_BINS + 1).tolist()
     for label, values in finite.items():
-        shown = {"facecolor": to_rgba(colors[label], 0.2), "edgecolor": colors[label], "linewidth": 1.2}
-        name = f"{label}, mean {values.mean():.3f}"
-        ax.hist(values, bins=bins, density=True, histtype="stepfilled", label=name, **shown)
+        name, face = f"{label}, mean {values.mean():.3f}", to_rgba(colors[label], 0.2)
+        edge = {"edgecolor": colors[label], "linewidth": 1.2}
+        ax.hist(values, bins, density=True, histtype="stepfilled", label=name, facecolor=face, **edge)  # type: ignore[arg-type]
         ax.axvline(values.mean(), color=colors[label], linestyle="--", linewidth=1.2)
     ax.margins(y=0.25)  # room for the legend
     ax.legend(loc="upper left", handlelength=1.2, frameon=True, framealpha=0.9, edgecolor="none")

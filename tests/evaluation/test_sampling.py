@@ -68,6 +68,8 @@ def test_a_run_killed_twice_ends_with_the_numbers_of_one_that_was_not(policy, wr
     (ours, result), theirs = (samples_and_result(tmp_path / name / "sums") for name in ("killed", "undisturbed"))
     assert len(ours) == 480 and (ours, result) == theirs
     assert result["settings"]["temperature"] == 1.0 and result["versions"]["transformers"]
+    finish(*command)  # nothing is left to sample: the engine does not start
+    assert samples_and_result(tmp_path / "killed" / "sums") == (ours, result)
 
     # More samples a problem: those that are there are kept.
     finish(*command, "--num-samples", "61")
