@@ -7,8 +7,6 @@ A model may also be a checkpoint of verl's FSDP trainers: the folder of a run's 
 import argparse
 import logging
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from g2rl.evaluation.__main__ import main as evaluation
 from g2rl.evaluation.__main__ import one_engine
 from g2rl.evaluation.samples import Sample
 from g2rl.evaluation.sampling import Request, Sampler, SamplingSettings, VLLMSampler, check_context
-from g2rl.files import atomic_folder
+from recipe.export import actor_folder, merge, own_weights
 from recipe.watchdog import Watchdog
 
 MERGED = "merged"
@@ -33,32 +31,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 def huggingface_folder(model: str) -> str:
     """A folder that transformers and vLLM load, for a verl checkpoint; any other model is returned as it is.
 
-    verl's merger writes bfloat16 weights.
+    The weights of a merged checkpoint are bfloat16, adapters of LoRA merged in.
 
     Raises:
         ValueError: the checkpoint is no FSDP checkpoint, or it cannot be merged.
     """
-    path = Path(model)
-    newest = path / "latest_checkpointed_iteration.txt"
-    if newest.is_file():
-        path = path / f"global_step_{newest.read_text().strip()}"
-    if (path / "actor").is_dir():
-        path = path / "actor"
-    if not (path / "fsdp_config.json").is_file():
-        if path.name == "actor" or list(path.glob("model_world_size_*")):
-            raise ValueError(f"{path} is no FSDP checkpoint of verl (no fsdp_config.json); merge it to a folder first.")
+    actor = actor_folder(Path(model))
+    if actor is None:
         return model
-    if list((path / "huggingface").glob("*.safetensors")):
-        return str(path / "huggingface")  # the run saved its weights in this form too
-    if not (path / MERGED).is_dir():
-        print(f"merging {path} into {path / MERGED}")
-        command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(path)]
-        with atomic_folder(path / MERGED) as temporary:
-            merger = subprocess.run([*command, "--target_dir", str(temporary)], capture_output=True, text=True)
-            if merger.returncode:
-                reason = merger.stderr.strip().splitlines()[-1]
-                raise ValueError(f"{path} could not be merged ({reason}); is a file of the checkpoint missing?")
-    return str(path / MERGED)
+    if weights := own_weights(actor):
+        return str(weights)
+    if not (actor / MERGED).is_dir():
+        print(f"merging {actor} into {actor / MERGED}")
+        merge(actor, actor / MERGED)
+    return str(actor / MERGED)
 
 
 def make_sampler(args: argparse.Namespace, model: str, settings: SamplingSettings, max_prompt_tokens: int) -> Sampler:

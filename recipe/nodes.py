@@ -8,6 +8,7 @@ import platform
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import ray
 from omegaconf import DictConfig
@@ -69,9 +70,9 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
 
 
-def _look_from(node_id: str, mark: str, files: list[str]):
-    place = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
-    return ray.remote(num_cpus=0, scheduling_strategy=place)(look).remote(mark, files)
+def _look_from(node_id: str, mark: str, files: list[str]) -> Any:
+    task: Any = ray.remote(num_cpus=0)(look)
+    return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(mark, files)
 
 
 def look(mark: str, files: list[str]) -> dict:
