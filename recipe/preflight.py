@@ -4,6 +4,7 @@ Every training run begins with it. What is certain is refused; what is an estima
 are looked at by a small Ray task on each, once Ray is up (`RAY_ADDRESS`, or `hardware=cluster`).
 """
 
+import logging
 import os
 import shutil
 import sys
@@ -93,9 +94,10 @@ def memory_of_a_device(config: DictConfig) -> int:
     return int(min(found or [config.gpu_memory_gib]) * GIB)
 
 
-def uses_cluster(config: DictConfig) -> bool:
-    """Does the run connect to a Ray that is already there?"""
-    return bool(os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.get("address"))
+def cluster_address(config: DictConfig) -> str | None:
+    """Of the Ray that is already there and that the run connects to; None for a run that starts its own."""
+    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+    return None if address == "local" else address
 
 
 def _check_versions(config: DictConfig) -> list[str]:
@@ -108,7 +110,7 @@ def _check_versions(config: DictConfig) -> list[str]:
 
 def _check_devices(config: DictConfig) -> list[str]:
     wanted, nodes = config.trainer.n_gpus_per_node, config.trainer.nnodes
-    if uses_cluster(config):
+    if cluster_address(config):
         return []
     if nodes > 1:
         raise ValueError(
@@ -254,8 +256,8 @@ def main(config: DictConfig) -> None:
         validate(config)
         table, warnings = preflight(config)
         print(table)
-        if uses_cluster(config):
-            _look_at_cluster(config)
+        if address := cluster_address(config):
+            _look_at_cluster(config, address)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -263,10 +265,9 @@ def main(config: DictConfig) -> None:
         print(f"warning: {warning}")
 
 
-def _look_at_cluster(config: DictConfig) -> None:
-    address = os.environ.get("RAY_ADDRESS") or config.ray_kwargs.ray_init.address
+def _look_at_cluster(config: DictConfig, address: str) -> None:
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError:
         print("nodes          not looked at: Ray is not up")
         return

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -159,3 +160,53 @@ def test_slurm_forwards_the_end_and_requeues(tmp_path, sent, fails, status, requ
     assert ("saved" in lines) == (sent is not None)
     driver = next(line for line in lines if line.startswith("driver"))
     assert driver.endswith("exploration.scale=0.1") and "trainer.nnodes=2 trainer.n_gpus_per_node=4" in driver
+
+
+NODES = """
+import sys, time, ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+deadline = time.monotonic() + 90
+while sum(node["Alive"] for node in ray.nodes()) < 2 and time.monotonic() < deadline:
+    time.sleep(0.5)
+print("NODES", [node["Resources"].get("GPU") for node in ray.nodes() if node["Alive"]])
+"""
+
+
+@pytest.mark.slow
+def test_ray_starts_by_hand_and_wants_its_token(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RAY_PORT": port}
+    environment |= {"GPUS_PER_NODE": "1", "CPUS_PER_NODE": "8", "SHARED": str(tmp_path), "HOME": str(tmp_path)}
+    here = "--node-ip-address=127.0.0.1"
+    script = ["bash", str(CLUSTER / "ray.sh")]
+    nodes = []
+
+    def driver(**more: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", NODES, f"127.0.0.1:{port}"]
+        return subprocess.run(command, env=environment | more, capture_output=True, text=True, timeout=180)
+
+    try:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+        nodes.append(subprocess.Popen([*script, "worker", f"127.0.0.1:{port}", here], **quiet))  # earlier than its head
+        nodes.append(subprocess.Popen([*script, "head", here, "--include-dashboard=false"], **quiet))
+        token = tmp_path / "ray_auth_token"
+        with_token = driver(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN_PATH=str(wait_for(token)))
+        assert "NODES [1.0, 1.0]" in with_token.stdout, with_token.stderr
+        assert token.stat().st_mode & 0o077 == 0
+        assert driver(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="wrong" * 8).returncode != 0
+    finally:
+        for node in nodes:
+            node.terminate()
+            node.wait(timeout=60)
+
+
+def wait_for(file: Path) -> Path:
+    deadline = time.monotonic() + 60
+    while not file.exists() or not file.stat().st_size:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    time.sleep(10)  # Ray's own start
+    return file
