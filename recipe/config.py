@@ -30,6 +30,10 @@ CPUS_PER_DEVICE = 3
 CPUS_FOR_CONTROL = 2
 
 
+# ${recipe:FILE} in a configuration is a file of this package
+OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parent / name), replace=True)
+
+
 def build_method(exploration: DictConfig) -> Method:
     """The method object of the `exploration:` settings.
 

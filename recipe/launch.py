@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.errors import ProcessLost
 from recipe.monitor import Monitor
+from recipe.nodes import check_nodes
 from recipe.progress import report
 from recipe.run_dir import STOP_FILE
 from recipe.watchdog import RUN_ID
@@ -41,6 +42,10 @@ def run_trainer(config: DictConfig) -> bool:
         if runner.monitor.found:
             raise ProcessLost(runner.monitor.found) from None
         raise
+    except Exception as error:
+        if lost := runner.monitor.lost():  # whatever the trainer made of it
+            raise ProcessLost(lost) from error
+        raise
     finally:
         runner.monitor.stop()
     return runner.told_to_stop and not runner.stop_file.exists()
@@ -50,7 +55,7 @@ class _Runner:
     """The task runner's class, as `run_ppo` sees it: it makes one as soon as Ray is up, in the main thread."""
 
     def __init__(self, config: DictConfig) -> None:
-        self.trainer_config = config.trainer
+        self.config = config
         self.stop_file = Path(config.run_dir) / STOP_FILE
         self.told_to_stop = False
         self.monitor = Monitor()
@@ -64,7 +69,8 @@ class _Runner:
         # Now, since `ray.init` sets a handler of its own, which ends the driver at once.
         signal.signal(signal.SIGTERM, self._terminate)
         self.monitor.start()
-        wait_for_nodes(self.trainer_config.nnodes, self.trainer_config.n_gpus_per_node)
+        wait_for_nodes(self.config.trainer.nnodes, self.config.trainer.n_gpus_per_node)
+        check_nodes(self.config, report)
         return ray.remote(_task_runner()).options(**self._options).remote()
 
     def _terminate(self, *_: Any) -> None:

@@ -21,28 +21,30 @@ class Monitor:
 
     def __init__(self) -> None:
         self.found: str | None = None
+        self._job: str | None = None
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        job = ray.get_runtime_context().get_job_id()
-        threading.Thread(target=self._watch, args=(job,), daemon=True).start()
+        self._job = ray.get_runtime_context().get_job_id()
+        threading.Thread(target=self._watch, daemon=True).start()
 
     def stop(self) -> None:
         self._stopped.set()
 
-    def _watch(self, job: str) -> None:
+    def lost(self) -> str | None:
+        """One of the job's actors that died with its process or node, in words."""
+        if self._job is None:  # Ray did not start
+            return None
+        for actor in actors(actor_state_name="DEAD").values():
+            context = actor["DeathCause"].actor_died_error_context
+            if actor["JobID"] == self._job and context.reason in LOST:
+                with_node = context.reason == ActorDiedErrorContext.NODE_DIED
+                return died(actor["ActorClassName"], actor["Pid"], actor["Address"]["IPAddress"], with_node)
+        return None
+
+    def _watch(self) -> None:
         while not self._stopped.wait(PERIOD_S):
-            if (lost := lost_actor(job)) and not self._stopped.wait(GRACE_S):
+            if (lost := self.lost()) and not self._stopped.wait(GRACE_S):
                 self.found = lost
                 _thread.interrupt_main()
                 return
-
-
-def lost_actor(job: str) -> str | None:
-    """One of the job's actors that died with its process or node, in words."""
-    for actor in actors(actor_state_name="DEAD").values():
-        context = actor["DeathCause"].actor_died_error_context
-        if actor["JobID"] == job and context.reason in LOST:
-            with_node = context.reason == ActorDiedErrorContext.NODE_DIED
-            return died(actor["ActorClassName"], actor["Pid"], actor["Address"]["IPAddress"], with_node)
-    return None

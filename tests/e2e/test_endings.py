@@ -55,7 +55,7 @@ def test_pathological_ground_truths_do_not_stop_a_run(stack, tmp_path):
     rows = pq.read_table(f"{run.environment['G2RL_DATA_PATH']}/train.parquet").to_pylist()[:40]
     for number, row in enumerate(rows):
         if number % 20 == 0:
-            row["reward_model"]["ground_truth"] = "10^{7!}!"
+            row["reward_model"]["ground_truth"] = r"\gcd(2^{10^9}, 3^{10^9})"
     data = write_rows(rows, tmp_path / "train.parquet")
     run.finish(
         *SMALL,
