@@ -97,12 +97,25 @@ class Step:
     max_length: int  # prompt and response
     devices: int
     data_parallel: int
+    rollout_devices: int  # vLLM's: the same ones, or with a rollout apart those and others, or others alone
     micro_batch_tokens: int  # T of the update, on one device
     log_prob_tokens: int  # T of the log-prob passes, on one device
 
     @property
     def tokens(self) -> int:
         return self.sequences * self.max_length
+
+
+def standalone_devices(config: DictConfig) -> int:
+    """Devices of vLLM alone, in verl's mode `separate_async`."""
+    rollout = config.actor_rollout_ref.rollout
+    apart = config.trainer.v1.trainer_mode.endswith("separate_async")
+    return rollout.nnodes * rollout.n_gpus_per_node if apart else 0
+
+
+def shares_devices(config: DictConfig) -> bool:
+    """Does vLLM run on the trainer's devices?"""
+    return config.actor_rollout_ref.hybrid_engine or not standalone_devices(config)
 
 
 def step(config: DictConfig) -> Step:
@@ -123,6 +136,7 @@ def step(config: DictConfig) -> Step:
         max_length=max_length,
         devices=devices,
         data_parallel=data_parallel,
+        rollout_devices=devices * shares_devices(config) + standalone_devices(config),
         micro_batch_tokens=tokens(
             actor.ppo_mini_batch_size * rollout.n, actor.ppo_max_token_len_per_gpu, actor.ppo_micro_batch_size_per_gpu
         ),
@@ -205,7 +219,8 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     if config.trainer.device == "cpu" and with_reference and shape.trainable == shape.parameters:
         stored_reference = _bytes(config.actor_rollout_ref.ref.fsdp_config.model_dtype or "fp32")
         other = shape.parameters * stored_reference // shards  # with LoRA it is the actor without its adapters
-    held = 0 if rollout.free_cache_engine else share
+    shared = shares_devices(config)
+    held = share if shared and not rollout.free_cache_engine else 0
     return Memory(
         weights=weights,
         gradients=gradients,
@@ -225,7 +240,7 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
         + max(logits, T * (recomputed + backward)),
         log_prob=held + other + kept_between + gathered_forward + tokens * forward + pooled,
         reference=held + other + kept_between + reference if with_reference else 0,
-        rollout=other + kept_between + share,
+        rollout=share + shared * (other + kept_between),
     )
 
 

@@ -16,6 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recipe import environment
 from recipe.config import cpus_reserved
+from recipe.memory import standalone_devices
 
 
 def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> None:
@@ -28,6 +29,11 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     """
     wanted, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
     nodes = [node for node in ray.nodes() if node["Alive"]]
+    there, devices = sum(node["Resources"].get("GPU", 0) for node in nodes), wanted * gpus + standalone_devices(config)
+    if there < devices:
+        raise ValueError(
+            f"trainer and rollout are set up for {devices} GPUs and Ray has {there:.0f}; start more nodes."
+        )
     fit = sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
     if fit < wanted:
         raise ValueError(

@@ -28,6 +28,7 @@ from recipe.memory import (
     checkpoint_bytes,
     memory,
     model_shape,
+    standalone_devices,
     step,
 )
 from recipe.nodes import check_nodes
@@ -109,7 +110,8 @@ def _check_versions(config: DictConfig) -> list[str]:
 
 
 def _check_devices(config: DictConfig) -> list[str]:
-    wanted, nodes = config.trainer.n_gpus_per_node, config.trainer.nnodes
+    nodes = config.trainer.nnodes
+    wanted = config.trainer.n_gpus_per_node + standalone_devices(config)
     if cluster_address(config):
         return []
     if nodes > 1:
@@ -118,7 +120,10 @@ def _check_devices(config: DictConfig) -> list[str]:
             f"and add hardware=cluster."
         )
     if config.trainer.device != "cpu" and wanted > (found := len(environment.gpu_memory_gib())):
-        raise ValueError(f"trainer.n_gpus_per_node={wanted}, but this machine has {found} GPUs; set it to that.")
+        raise ValueError(
+            f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
+            f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
+        )
     return []
 
 
@@ -208,7 +213,7 @@ def _checkpoints_kept(config: DictConfig) -> int:
 
 def _table(config: DictConfig, shape: ModelShape, now: Step, taken: Memory, device_bytes: int) -> str:
     rollout, trainer = config.actor_rollout_ref.rollout, config.trainer
-    servers = max(1, now.devices // rollout.tensor_model_parallel_size)
+    servers = max(1, now.rollout_devices // rollout.tensor_model_parallel_size)
     cached = max(0, taken.cache) // cache_bytes_per_token(config, shape)
     lora = f", {shape.trainable / 1e6:,.1f}M of them trained" if shape.trainable != shape.parameters else ""
     rows = [
