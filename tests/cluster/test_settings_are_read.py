@@ -2,7 +2,6 @@
 
 import inspect
 import re
-import shlex
 from dataclasses import fields
 from functools import cache
 from importlib.util import find_spec
@@ -46,9 +45,7 @@ def documented() -> list[tuple[str, list[str]]]:
     for file in files:
         text = file.read_text().replace("\\\n", " ")
         for line in re.findall(r"(?:scripts/(?:run_|cluster/)\S+|recipe\.(?:main|preflight))\"? (.*)", text):
-            words = shlex.split(
-                line.partition("#")[0].partition("|")[0].replace("`", " ").replace("'\"", " "), posix=True
-            )
+            words = re.sub("['\"]", "", line.partition("#")[0].partition("|")[0]).replace("`", " ").split()
             overrides = [word for word in words if re.fullmatch(r"[+~]*[a-z][\w.@/]*=\S+", word) and "$" not in word]
             if overrides:
                 found.append((f"{file.relative_to(ROOT)}: {line}", overrides))
