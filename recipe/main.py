@@ -48,6 +48,7 @@ def main() -> int:
 
 def _run(config: DictConfig) -> int:
     from recipe.config import validate  # after Hydra, so that --help and unknown settings answer at once
+    from recipe.preflight import announce
 
     try:
         validate(config)
@@ -61,6 +62,7 @@ def _run(config: DictConfig) -> int:
     OmegaConf.resolve(config)  # Hydra's own values are known in this process only
     try:
         run_dir = prepare_run_dir(config)
+        announce(config, run_dir)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTINGS
