@@ -1,7 +1,7 @@
 """Training curves of several runs, a line a label and a band over its seeds, and pass@k over k."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,15 @@ TITLES = {
     "exploration/negative_pair_share": "pairs with negative cosine",
     "exploration/score_mean": "exploration score, mean",
     "exploration/score_std": "exploration score, deviation",
+    "exploration/shaped_reward_min": "shaped reward, lowest",
+    "exploration/shaped_reward_mean": "shaped reward, mean",
+    "exploration/shaped_reward_max": "shaped reward, highest",
+    "exploration/clipped_share": "rewards clipped",
+    "exploration/uniform_group_share": "groups all right or all wrong",
+    "exploration/invalid_features": "responses without direction",
+    "exploration/advantage_shift_mean": "shift of the advantage, mean",
+    "exploration/response_confidence_mean": "confidence in the response, mean",
+    "exploration/prompt_confidence_mean": "confidence in the prompt, mean",
     "timing_s/step": "time a step (s)",
 }
 SHARES = re.compile(r"(pass_rate|_share|(pass|maj)@\d+)$")  # shown in per cent
@@ -33,8 +42,14 @@ def curve_metrics(runs: Sequence[Run]) -> list[str]:
     """The metrics to draw, of those that some run has: accuracy, length, entropy, exploration, step time."""
     names = {name for run in runs for name in run.metrics}
     validation = sorted(name for name in names if re.fullmatch(r"val/.+/pass@1", name))
-    exploration = sorted((n for n in names if n.startswith("exploration/")), key=lambda n: (n not in TITLES, n))
-    return [*validation, *(n for n in FIRST if n in names), *exploration, *(n for n in LAST if n in names)]
+    return [*validation, *training_metrics(names)]
+
+
+def training_metrics(names: Collection[str]) -> list[str]:
+    """Those of the names that say how training went, in the order of `TITLES`; exploration metrics of any name."""
+    unknown = sorted(name for name in names if name.startswith("exploration/") and name not in TITLES)
+    order = [*(name for name in TITLES if name not in LAST), *unknown, *LAST]
+    return [name for name in order if name in names]
 
 
 def plot_curves(groups: Mapping[str, Sequence[Run]], path: Path) -> bool:

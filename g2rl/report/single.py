@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from g2rl.report.curves import COLUMNS, FIRST, LAST, SHARES, TITLES, draw_series, finish_panel
+from g2rl.report.curves import COLUMNS, FIRST, LAST, SHARES, TITLES, draw_series, finish_panel, training_metrics
 from g2rl.report.runs import Series, read_metrics
 from g2rl.report.style import OTHER_COLORS, figure, save
 
@@ -57,10 +57,8 @@ def start_and_end(metrics: Mapping[str, Series]) -> dict[str, tuple[float, float
     steps of a shorter run).
     """
     validation = sorted((name for name in metrics if VALIDATION.fullmatch(name)), key=_validation_order)
-    exploration = sorted(name for name in metrics if name.startswith("exploration/"))
-    training = [name for name in (*FIRST, *exploration, *LAST) if name in metrics]
     result = {}
-    for name in validation + training:
+    for name in validation + training_metrics(metrics):
         values = list(metrics[name].values())
         window = 1 if name in validation else min(WINDOW, max(1, len(values) // 2))
         result[name] = (float(np.mean(values[:window])), float(np.mean(values[-window:])))
