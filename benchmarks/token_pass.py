@@ -47,22 +47,24 @@ def others(hidden, weight, token_ids, device: str) -> dict[str, Callable[[], obj
     found: dict[str, Callable[[], object]] = {}
     try:
         from verl.utils.experimental.torch_functional import FusedLinearForPPO
-    except ImportError:
-        print("verl is not installed: its kernels are left out")
+    except ImportError as error:
+        print(f"verl's and Liger's kernels are left out: {error}")
         return found
     fused = FusedLinearForPPO()
     found["verl, fused torch"] = lambda: fused(hidden, weight, token_ids)
-    if device == "cuda":
-        from verl.utils.kernel.linear_cross_entropy import linear_cross_entropy
+    if device == "cpu":
+        print("verl's Triton kernel and Liger's are left out: they need CUDA")
+        return found
+    from verl.utils.kernel.linear_cross_entropy import linear_cross_entropy
 
-        found["verl, Triton"] = lambda: linear_cross_entropy(hidden, weight, token_ids, 1.0, "none")
-        try:
-            from liger_kernel.ops import LigerFusedLinearScaledCrossEntropyFunction  # noqa: F401
-        except ImportError:
-            print("no Liger kernel with entropy is installed: it is left out")
-        else:
-            liger = FusedLinearForPPO(impl_backend="liger")
-            found["Liger, through verl"] = lambda: liger(hidden, weight, token_ids)
+    found["verl, Triton"] = lambda: linear_cross_entropy(hidden, weight, token_ids, 1.0, "none")
+    try:
+        from liger_kernel.ops import LigerFusedLinearScaledCrossEntropyFunction  # noqa: F401
+    except ImportError as error:
+        print(f"Liger's kernel is left out: {error}")
+    else:
+        liger = FusedLinearForPPO(impl_backend="liger")
+        found["Liger, through verl"] = lambda: liger(hidden, weight, token_ids)
     return found
 
 
