@@ -18,8 +18,8 @@ SMALL = [
 
 def test_ctrl_c_ends_one_run_and_leaves_the_other_alone(stack):
     interrupted, other = stack("interrupted"), stack("other")
-    process = interrupted.start(*SMALL, "trainer.total_training_steps=50")
-    interrupted.wait_for("step 1/50", process)
+    process = interrupted.start(*SMALL, "trainer.total_training_steps=500")
+    interrupted.wait_for("step 1/500", process)
     beside = other.start(*SMALL, "trainer.total_training_steps=4")
     other.wait_for("step 1/4", beside)
     process.send_signal(signal.SIGINT)

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -48,12 +49,22 @@ class Network:
             _run("ip", "-n", name, "address", "add", f"{address}/24", "dev", DEVICE)
             _run("ip", "-n", name, "link", "set", "lo", "up")
             _run("ip", "-n", name, "link", "set", DEVICE, "up")
+        self.route(HEAD, via=WORKER)
+        self.route(WORKER, via=HEAD)
+
+    def route(self, address: str, via: str) -> None:
+        """A default route, by which processes find out their own address."""
+        _run("ip", "-n", self.names[address], "route", "add", "default", "via", via)
 
     def inside(self, address: str, *command: str) -> list[str]:
         return ["ip", "netns", "exec", self.names[address], *command]
 
-    def cable(self, state: str) -> None:
-        _run("ip", "-n", self.names[WORKER], "link", "set", DEVICE, state)
+    def cut(self) -> None:
+        _run("ip", "-n", self.names[WORKER], "link", "set", DEVICE, "down")
+
+    def mend(self) -> None:
+        _run("ip", "-n", self.names[WORKER], "link", "set", DEVICE, "up")
+        self.route(WORKER, via=HEAD)
 
     def remove(self) -> None:
         for name in self.names.values():
@@ -71,7 +82,14 @@ def network():
     network.remove()
 
 
-def test_a_node_is_lost_and_comes_back(stack, network, tmp_path_factory):
+@pytest.fixture
+def ray_folder():
+    """Short, for the sockets in it; not Ray's own, where other programs look for a cluster to join."""
+    with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
+        yield folder
+
+
+def test_a_node_is_lost_and_comes_back(stack, network, ray_folder):
     run = stack("two_nodes")
     run.environment |= {
         "GLOO_SOCKET_IFNAME": DEVICE,
@@ -80,10 +98,12 @@ def test_a_node_is_lost_and_comes_back(stack, network, tmp_path_factory):
         "RAY_health_check_timeout_ms": "5000",
         "RAY_health_check_failure_threshold": "3",
         "RAY_worker_niceness": "0",
+        "RAY_AUTH_MODE": "disabled",  # whatever token this machine may have
     }
     ray = [sys.executable, "-m", "ray.scripts.scripts", "start", "--num-cpus=16", "--num-gpus=1", "--block"]
     ray += ["--disable-usage-stats", "--log-color=false"]
     start_head = [*ray, "--head", f"--node-ip-address={HEAD}", f"--port={PORT}", "--include-dashboard=false"]
+    start_head += [f"--temp-dir={ray_folder}"]
     start_worker = [*ray, f"--address={HEAD}:{PORT}", f"--node-ip-address={WORKER}"]
 
     def start(address: str, command: list[str], log: str) -> subprocess.Popen:
@@ -101,14 +121,15 @@ def test_a_node_is_lost_and_comes_back(stack, network, tmp_path_factory):
 
     run.wait_for("step 2/5", driver)
     time.sleep(1)  # in the middle of the next step
-    network.cable("down")
+    network.cut()
     run.wait_for("restart 1 of 1", driver, timeout_s=60)
     console = (run.run_dir / "console.txt").read_text()
     assert console.count("error: ") == 1 and "Traceback" not in console
 
     run.wait_for("waiting for 2 nodes", driver)
-    lost.wait(timeout=120)  # a node that cannot reach the head ends by itself
-    network.cable("up")
+    lost.terminate()  # as the scheduler of that node would
+    lost.wait(timeout=60)
+    network.mend()
     start(WORKER, start_worker, "ray_worker.txt")
     assert driver.wait() == 0, run.story()
 
