@@ -27,6 +27,10 @@ template:
         env:
           - name: SPT_NOENV
             value: "1"
+          - name: RAY_health_check_timeout_ms
+            value: "$RAY_health_check_timeout_ms"
+          - name: RAY_health_check_failure_threshold
+            value: "$RAY_health_check_failure_threshold"
         resources:
           limits:
             cpu: "$CPUS_PER_NODE"

@@ -19,6 +19,9 @@ export G2RL_CACHE=${G2RL_CACHE:-$SHARED/cache} # prepared data, made once for al
 export RAY_AUTH_MODE=${RAY_AUTH_MODE:-token}
 export RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-$SHARED/ray_auth_token}
 # Ray's workers have the environment of `ray start`, not that of the driver.
+# A node that is gone is known to be within half a minute; Ray's own defaults take over a minute.
+export RAY_health_check_timeout_ms=5000
+export RAY_health_check_failure_threshold=3
 export SPT_NOENV=1                  # see recipe/watchdog.py
 export RAY_JOB_STOP_WAIT_TIME_S=600 # `ray job stop`: time for a step and its checkpoint before SIGKILL
 source "$PROJECT/scripts/common.sh"
