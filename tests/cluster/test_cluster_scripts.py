@@ -93,7 +93,10 @@ def test_the_training_command_is_accepted_by_us_and_by_verl(tmp_path):
     environment |= {"DRY_RUN": "1", "PYTHON": sys.executable, "NODES": "4", "G2RL_DATA_PATH": str(tmp_path)}
     environment |= {"SHARED": str(tmp_path), "G2RL_MODEL_PATH": str(tmp_path)}
     run = subprocess.run(
-        ["bash", CLUSTER / "train.sh", "exploration.form=prose"], env=environment, capture_output=True, text=True
+        ["bash", CLUSTER / "train.sh", "exploration.form=prose", "actor_rollout_ref.actor.ppo_mini_batch_size=2"],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert run.returncode == 0, run.stderr
     config = yaml.safe_load(run.stdout[run.stdout.index("actor_rollout_ref:") :])
