@@ -5,6 +5,7 @@ The trainer does not know which method runs: it asks the method what it needs, f
 Shape suffixes: N responses (rows of the batch), H hidden size.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -194,3 +195,9 @@ class ExplorationTrainerSeparateAsync(ExplorationHooks, PPOTrainerSeparateAsync)
 
     base_mode = "separate_async"
     worker_cls = ExplorationDetachWorker
+
+    def _setup(self) -> None:
+        # One of verl's messages, under hybrid_engine=false, has an argument that loggers do not take.
+        # Not needed once verl drops `flush=True` from it.
+        logging.getLogger(PPOTrainerSeparateAsync.__module__).setLevel(logging.WARNING)
+        super()._setup()

@@ -121,7 +121,9 @@ def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]
         for optimizer in optimizers
     ]
     model.train()
-    progress = tqdm(batches(recipe, tokenizer), total=recipe.steps, desc="pre-training the tiny policy", unit="step")
+    progress = tqdm(
+        batches(recipe, tokenizer), total=recipe.steps, desc="pre-training the tiny policy", unit="step", disable=None
+    )
     for batch in progress:
         loss = model(**batch, use_cache=False).loss
         loss.backward()

@@ -73,7 +73,7 @@ class Faults:
     def start_and_make_a_step(self, *overrides: str) -> int:
         before = len(self.console())
         self.process = self.run.start(*OVERRIDES, *overrides)
-        deadline = time.monotonic() + 400
+        deadline = time.monotonic() + 900
         while not (steps := self.steps(before)):
             assert self.process.poll() is None, self.run.story()
             assert time.monotonic() < deadline, self.run.story()
@@ -191,7 +191,7 @@ def test_ten_faults(stack, tmp_path, small_disk):
     data.write_bytes(original)
 
     last = faults.start_and_make_a_step(train_files)
-    assert faults.process.wait(timeout=400) == 0, run.story()
+    assert faults.process.wait(timeout=900) == 0, run.story()
     run.assert_all_gone(GONE_WITHIN_S)
     faults.close_row(last)
     assert [row.resumed_at - row.last_step for row in faults.rows] == [1, 1, 1, 1, 1, 1, 0, 1]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import transfer_queue as tq
+from torch.nn.utils.rnn import pad_sequence
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
@@ -16,11 +17,19 @@ class Probe(CheckpointCallback):
     def on_save(self, trainer, global_step: int, checkpoint_dir: str, async_save: bool = False, **kwargs) -> None:
         if os.environ.get("PROBE_FAILS_AT_STEP") == str(global_step):
             raise RuntimeError(f"the probe fails at step {global_step}")
-        keys = [key for key, tag in tq.kv_list("train")["train"].items() if not tag.get("is_prompt", False)]
-        data = tq.kv_batch_get(keys=keys, partition_id="train", select_fields=[*FIELDS, "response_mask", "uid"])
-        rows = {name: [row.clone() for row in data[name].unbind()] for name in FIELDS}
-        mask = data["response_mask"].to_padded_tensor(0)
-        grpo, _ = compute_grpo_outcome_advantage(data["rm_scores"].to_padded_tensor(0.0), mask, list(data["uid"]))
+        rows = {name: [] for name in [*FIELDS, "response_mask", "uid"]}
+        for key, tag in tq.kv_list("train")["train"].items():
+            if tag.get("is_prompt", False):
+                continue
+            try:
+                data = tq.kv_batch_get(keys=[key], partition_id="train", select_fields=list(rows))
+            except KeyError:  # sampled for a later step
+                continue
+            for name, values in rows.items():
+                values.append(data[name][0].clone() if name != "uid" else data[name][0])
+        mask = pad_sequence(rows["response_mask"], batch_first=True)
+        scores = pad_sequence(rows["rm_scores"], batch_first=True)
+        grpo, _ = compute_grpo_outcome_advantage(scores, mask, rows["uid"])
         rows["grpo"] = [row[: len(response)] for row, response in zip(grpo, rows["responses"], strict=True)]
         torch.save(rows, Path(self.config.run_dir) / f"probe_{global_step}.pt")
 

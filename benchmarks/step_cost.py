@@ -1,0 +1,60 @@
+"""What each method costs a training step beside GRPO: medians of verl's `timing_s/*`, one real run after the other.
+
+    .venv/bin/python benchmarks/step_cost.py            # on a machine without a GPU, about 15 minutes on 2 cores
+
+Writes step_cost.csv. Seconds of one machine mean little; compare the columns of one table.
+"""
+
+import csv
+import json
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+from token_pass_measure import machine
+
+ROOT = Path(__file__).parents[1]
+METHODS = ["grpo", "entropy", "g2rl", "progrpo", "evol"]
+PARTS = ["gen", "old_log_prob", "ref", "adv", "update_actor", "update_weights", "step"]
+STEPS, WARM_UP = 14, 4
+SETTINGS = [
+    "data.train_batch_size=16",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=16",
+    # all pay for the reference model, or none
+    "actor_rollout_ref.actor.use_kl_loss=true",
+    f"trainer.total_training_steps={STEPS}",
+    "trainer.val_before_train=false",
+    "trainer.test_freq=-1",
+    "trainer.save_freq=-1",
+]
+
+
+def measure(method: str, folder: Path) -> dict[str, float]:
+    """Median seconds of each part of a step."""
+    run_dir = folder / method
+    # the geometry is what G2RL computes anyway; the others log it only when asked
+    geometry = ["exploration.log_geometry=false"] if method != "g2rl" else []
+    command = ["bash", f"scripts/run_{method}_cpu.sh", f"run_dir={run_dir}", *SETTINGS, *geometry]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    steps = [record["data"] for record in records if record["step"] > WARM_UP]
+    return {part: statistics.median(step.get(f"timing_s/{part}", 0.0) for step in steps) for part in PARTS}
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        results = {method: measure(method, Path(folder)) for method in METHODS}
+    print("| part of a step (s) | " + " | ".join(METHODS) + " |\n|" + " --- |" * (len(METHODS) + 1))
+    for part in PARTS:
+        cells = [f"{results[m][part]:.2f} ({results[m][part] / results['grpo'][part]:.2f} x)" for m in METHODS]
+        print(f"| `{part}` | " + " | ".join(cells) + " |")
+    with open(ROOT / "benchmarks" / "step_cost.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["machine", "method", *PARTS])
+        for method, seconds in results.items():
+            writer.writerow([machine("cpu"), method, *(f"{seconds[p]:.4f}" for p in PARTS)])
+
+
+if __name__ == "__main__":
+    main()
