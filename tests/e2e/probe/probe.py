@@ -21,9 +21,8 @@ class Probe(CheckpointCallback):
         for key, tag in tq.kv_list("train")["train"].items():
             if tag.get("is_prompt", False):
                 continue
-            try:
-                data = tq.kv_batch_get(keys=[key], partition_id="train", select_fields=list(rows))
-            except KeyError:  # sampled for a later step
+            data = tq.kv_batch_get(keys=[key], partition_id="train", select_fields=list(rows))
+            if "old_log_probs" not in data.keys():  # noqa: SIM118  (sampled for a later step)
                 continue
             for name, values in rows.items():
                 values.append(data[name][0].clone() if name != "uid" else data[name][0])
