@@ -13,8 +13,9 @@ from omegaconf import open_dict
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.v1 import PPOTrainer
 
+from g2rl.files import atomic_file
 from recipe.progress import report
-from recipe.run_dir import STOP_FILE, by_step, write_atomically
+from recipe.run_dir import STOP_FILE, by_step
 
 INCOMPLETE = "incomplete"
 LISTING = "files.json"
@@ -115,4 +116,5 @@ def _sizes(checkpoint: Path) -> dict[str, int]:
 
 def _write_tracker(directory: Path, checkpoint: Path) -> None:
     # verl's own record of the latest step, which its tools read
-    write_atomically(directory / "latest_checkpointed_iteration.txt", checkpoint.name.rpartition("_")[2])
+    with atomic_file(directory / "latest_checkpointed_iteration.txt") as file:
+        file.write_text(checkpoint.name.rpartition("_")[2])

@@ -5,14 +5,12 @@ verl makes its own checks in `validate_verl`; here are those it makes late, uncl
 
 import io
 import os
-from collections.abc import Iterable
 from contextlib import redirect_stdout
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
@@ -22,13 +20,9 @@ from g2rl.data.check import check_rows
 from g2rl.methods.base import Method
 from g2rl.verify import check_data_sources
 from recipe.embedder import embedder_settings
+from recipe.environment import plugin_registered
 from recipe.reward_manager import reward_settings
-
-# verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
-# storage units hold one; one more has to be free for the actors that need a slot only while they start.
-CPUS_PER_DEVICE = 3
-CPUS_FOR_CONTROL = 2
-
+from recipe.settings import cpus_reserved, data_files, strings, trainer_devices, ulysses_size
 
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parent / name), replace=True)
@@ -118,8 +112,7 @@ def _verl_estimators() -> set[str]:
 def _check_batch(config: DictConfig) -> None:
     prompts, responses = config.data.train_batch_size, config.actor_rollout_ref.rollout.n
     mini = config.actor_rollout_ref.actor.ppo_mini_batch_size
-    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    data_parallel = max(1, devices // ulysses_size(config))
+    data_parallel = max(1, trainer_devices(config) // ulysses_size(config))
     if prompts % mini:
         raise ValueError(
             f"data.train_batch_size={prompts} prompts cannot be divided into mini-batches of "
@@ -130,13 +123,6 @@ def _check_batch(config: DictConfig) -> None:
             f"a mini-batch of {mini} prompts x {responses} responses cannot be divided among {data_parallel} "
             f"data-parallel ranks; change actor_rollout_ref.actor.ppo_mini_batch_size or actor_rollout_ref.rollout.n."
         )
-
-
-def ulysses_size(config: DictConfig) -> int:
-    """Ranks that share each sequence; verl lets the older of its two settings win."""
-    actor = config.actor_rollout_ref.actor
-    older, newer = actor.ulysses_sequence_parallel_size, actor.fsdp_config.ulysses_sequence_parallel_size
-    return older if older > 1 else newer
 
 
 def _check_sharding(config: DictConfig) -> None:
@@ -151,7 +137,7 @@ def _check_sharding(config: DictConfig) -> None:
             "actor_rollout_ref.actor.strategy=fsdp: verl asks FSDP1 for sync_module_states, which PyTorch refuses for "
             "weights on a CPU; use fsdp2 with trainer.device=cpu."
         )
-    ranks, devices = ulysses_size(config), config.trainer.nnodes * config.trainer.n_gpus_per_node
+    ranks, devices = ulysses_size(config), trainer_devices(config)
     attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     setting = f"actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size={ranks}"
     if devices % ranks:
@@ -191,18 +177,16 @@ def _check_data(config: DictConfig) -> None:
     settings = reward_settings(config)
     sources: set[str] = set()
     for setting in ("train_files", "val_files"):
-        for path in _strings(config.data[setting]):
-            if path.startswith(("hdfs://", "s3://")):
-                continue  # verl copies these at start
-            if not Path(path).expanduser().is_file():
+        for path in data_files(config, setting):
+            if not path.is_file():
                 raise ValueError(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
-            sources |= check_rows(Path(path).expanduser()).data_sources
+            sources |= check_rows(path).data_sources
     check_data_sources(sources, settings.verifiers)
 
 
 def _check_loggers(config: DictConfig) -> None:
     known = Tracking.supported_backend
-    for logger in _strings(config.trainer.logger):
+    for logger in strings(config.trainer.logger):
         if logger not in known:
             raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
 
@@ -241,12 +225,8 @@ def _check_trainer_mode(config: DictConfig) -> None:
         )
 
 
-def _strings(value: object) -> Iterable[str]:
-    return [str(path) for path in value] if isinstance(value, list | ListConfig) else [str(value)]
-
-
 def _check_machine(config: DictConfig) -> None:
-    if "g2rl" not in entry_points(group="verl.plugins").names:
+    if not plugin_registered():
         raise ValueError("the plugin is not installed where verl looks for it; run `pip install --no-deps -e .` here.")
     on_cpu = os.environ.get("VERL_PLATFORM") == "cpu"
     if on_cpu and PlatformRegistry.get("cpu") is None:
@@ -264,12 +244,3 @@ def _check_machine(config: DictConfig) -> None:
                 f"ray_kwargs.ray_init.num_cpus={available} logical CPU slots, but verl will reserve {needed} and wait "
                 f"for them without a word; set it to at least {needed} (they need not be real cores)."
             )
-
-
-def cpus_reserved(config: DictConfig) -> int:
-    """Logical CPU slots that verl's actors hold at once, over all nodes."""
-    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    if config.trainer.v1.trainer_mode == "g2rl_separate_async":
-        devices += config.actor_rollout_ref.rollout.nnodes * config.actor_rollout_ref.rollout.n_gpus_per_node
-    storage_units = config.transfer_queue.backend.SimpleStorage.num_data_storage_units
-    return CPUS_PER_DEVICE * devices + storage_units + CPUS_FOR_CONTROL

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.errors import ProcessLost
 from recipe.monitor import Monitor
-from recipe.nodes import check_nodes
+from recipe.nodes import check_nodes, wait_for_nodes
 from recipe.progress import report
 from recipe.run_dir import STOP_FILE
 from recipe.watchdog import RUN_ID
-
-WAIT_FOR_NODES_S = 600.0
 
 
 def run_trainer(config: DictConfig) -> bool:
@@ -77,28 +74,6 @@ class _Runner:
         # A file reaches the trainer on whatever node it is, in the middle of whatever it does.
         self.stop_file.touch()
         self.told_to_stop = True
-
-
-def wait_for_nodes(nodes: int, gpus: int, timeout_s: float = WAIT_FOR_NODES_S) -> None:
-    """Until the Ray cluster has as many nodes with as many GPUs (logical ones on a CPU) as the run is set up for.
-
-    Raises:
-        RuntimeError: it has not, after `timeout_s`.
-    """
-    deadline, told = time.monotonic() + timeout_s, -1
-    while True:
-        ready = sum(node["Alive"] and node["Resources"].get("GPU", 0) >= gpus for node in ray.nodes())
-        if ready >= nodes:
-            return
-        if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"Ray has {ready} nodes with {gpus} GPUs after {timeout_s:.0f} s, trainer.nnodes={nodes}; start Ray on "
-                f"the others, or set trainer.nnodes."
-            )
-        if ready != told:
-            report(f"waiting for {nodes} nodes with {gpus} GPUs each; Ray has {ready}")
-            told = ready
-        time.sleep(2)
 
 
 def _task_runner() -> type:

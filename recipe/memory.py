@@ -15,6 +15,8 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from recipe.settings import standalone_devices, trainer_devices, ulysses_size
+
 GIB = 2**30
 FLOAT32 = 4
 CHUNK = 1024  # tokens whose logits `g2rl.ops.token_pass` holds at once on a GPU
@@ -106,13 +108,6 @@ class Step:
         return self.sequences * self.max_length
 
 
-def standalone_devices(config: DictConfig) -> int:
-    """Devices of vLLM alone, in verl's mode `separate_async`."""
-    rollout = config.actor_rollout_ref.rollout
-    apart = config.trainer.v1.trainer_mode.endswith("separate_async")
-    return rollout.nnodes * rollout.n_gpus_per_node if apart else 0
-
-
 def shares_devices(config: DictConfig) -> bool:
     """Does vLLM run on the trainer's devices?"""
     return config.actor_rollout_ref.hybrid_engine or not standalone_devices(config)
@@ -120,8 +115,7 @@ def shares_devices(config: DictConfig) -> bool:
 
 def step(config: DictConfig) -> Step:
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
-    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
-    slices = actor.get("ulysses_sequence_parallel_size", 1)
+    devices, slices = trainer_devices(config), ulysses_size(config)
     max_length = config.data.max_prompt_length + config.data.max_response_length
     sequences = config.data.train_batch_size * rollout.n
     data_parallel = max(1, devices // slices)
@@ -274,7 +268,7 @@ def checkpoint_bytes(config: DictConfig, shape: ModelShape) -> int:
     """Of one checkpoint, all ranks together; with hybrid sharding every group of shards writes its own."""
     actor = config.actor_rollout_ref.actor
     engine, contents = actor.fsdp_config, actor.checkpoint.save_contents
-    devices = config.trainer.nnodes * config.trainer.n_gpus_per_node
+    devices = trainer_devices(config)
     groups = devices // engine.fsdp_size if 0 < engine.fsdp_size < devices else 1
     stored = _bytes(engine.model_dtype or "fp32")
     shards = shape.parameters * ("model" in contents) + 2 * shape.trainable * ("optimizer" in contents)

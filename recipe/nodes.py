@@ -5,6 +5,7 @@ A run looks once Ray is up and before anything is placed; `python -m recipe.pref
 
 import os
 import platform
+import time
 import uuid
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,8 +16,32 @@ from omegaconf import DictConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recipe import environment
-from recipe.config import cpus_reserved
-from recipe.memory import standalone_devices
+from recipe.progress import report
+from recipe.settings import cpus_reserved, data_files, standalone_devices
+
+WAIT_FOR_NODES_S = 600.0
+
+
+def wait_for_nodes(nodes: int, gpus: int, timeout_s: float = WAIT_FOR_NODES_S) -> None:
+    """Until the Ray cluster has as many nodes with as many GPUs (logical ones on a CPU) as the run is set up for.
+
+    Raises:
+        RuntimeError: it has not, after `timeout_s`.
+    """
+    deadline, told = time.monotonic() + timeout_s, -1
+    while True:
+        ready = _with_gpus(_alive(), gpus)
+        if ready >= nodes:
+            return
+        if time.monotonic() > deadline:
+            raise RuntimeError(
+                f"Ray has {ready} nodes with {gpus} GPUs after {timeout_s:.0f} s, trainer.nnodes={nodes}; start Ray on "
+                f"the others, or set trainer.nnodes."
+            )
+        if ready != told:
+            report(f"waiting for {nodes} nodes with {gpus} GPUs each; Ray has {ready}")
+            told = ready
+        time.sleep(2)
 
 
 def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> None:
@@ -28,13 +53,13 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
         ValueError: nodes or slots are missing, or one of them cannot see what it needs.
     """
     wanted, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
-    nodes = [node for node in ray.nodes() if node["Alive"]]
+    nodes = _alive()
     there, devices = sum(node["Resources"].get("GPU", 0) for node in nodes), wanted * gpus + standalone_devices(config)
     if there < devices:
         raise ValueError(
             f"trainer and rollout are set up for {devices} GPUs and Ray has {there:.0f}; start more nodes."
         )
-    fit = sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
+    fit = _with_gpus(nodes, gpus)
     if fit < wanted:
         raise ValueError(
             f"trainer.nnodes={wanted} x trainer.n_gpus_per_node={gpus}, but Ray has {fit} such nodes (of "
@@ -76,6 +101,15 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
 
 
+def _alive() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _with_gpus(nodes: list[dict[str, Any]], gpus: int) -> int:
+    """How many nodes have at least so many GPUs, logical ones on a CPU."""
+    return sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
+
+
 def _look_from(node_id: str, mark: str, files: list[str]) -> Any:
     task: Any = ray.remote(num_cpus=0)(look)
     return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(mark, files)
@@ -97,6 +131,4 @@ def _files_needed(config: DictConfig) -> Iterable[Path]:
     if model.is_dir():
         yield from sorted(file for file in model.absolute().iterdir() if file.is_file())
     for setting in ("train_files", "val_files"):
-        for path in [value] if isinstance(value := config.data[setting], str) else value:
-            if "://" not in path:
-                yield Path(path).expanduser().absolute()
+        yield from (path.absolute() for path in data_files(config, setting))

@@ -28,10 +28,11 @@ from recipe.memory import (
     checkpoint_bytes,
     memory,
     model_shape,
-    standalone_devices,
     step,
 )
 from recipe.nodes import check_nodes
+from recipe.run_dir import by_step
+from recipe.settings import standalone_devices, ulysses_size
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
 FULL = 0.9
@@ -135,7 +136,7 @@ def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
         raise ValueError(
             f"{words} is more than the {shape.positions:,} positions that the model knows; make it shorter."
         )
-    slices = actor.get("ulysses_sequence_parallel_size", 1)
+    slices = ulysses_size(config)
     for setting, limit in {
         "actor.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
         "rollout.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
@@ -170,7 +171,7 @@ def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_b
         )
     remedies = {
         "update": "actor.ppo_max_token_len_per_gpu, model.use_fused_kernels=true, "
-        "or actor.ulysses_sequence_parallel_size",
+        "or actor.fsdp_config.ulysses_sequence_parallel_size",
         "log_prob": "rollout.log_prob_max_token_len_per_gpu",
         "reference": "ref.log_prob_max_token_len_per_gpu",
     }
@@ -194,7 +195,7 @@ def _check_disk(config: DictConfig, checkpoint: int) -> list[str]:
             f"a checkpoint takes {_gib(checkpoint)} and {existing} has {_gib(free)} free; make room, choose another "
             f"run_dir, or save less (trainer.save_freq=-1, actor_rollout_ref.actor.checkpoint.save_contents)."
         )
-    kept, there = _checkpoints_kept(config), len(list(folder.glob("global_step_*")))
+    kept, there = _checkpoints_kept(config), len(by_step(folder))
     # The next one is written before the oldest is removed.
     missing = (max(0, kept - there) + 1) * checkpoint
     if free < missing:

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+
+from g2rl.files import atomic_file
+from recipe.settings import data_files
 
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
@@ -22,7 +24,7 @@ def prepare_run_dir(config: DictConfig) -> Path:
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / STOP_FILE).unlink(missing_ok=True)
 
-    data = {path: _digest(path) for path in training_files(config)}
+    data = {str(path): _digest(path) for path in data_files(config, "train_files")}
     resumes = config.trainer.resume_mode != "disable" and by_step(Path(config.trainer.default_local_dir))
     if resumes and (run_dir / DATA_FILE).exists():
         before = json.loads((run_dir / DATA_FILE).read_text())
@@ -33,16 +35,11 @@ def prepare_run_dir(config: DictConfig) -> Path:
                 f"data.train_files: {changed[0]} is not what {run_dir} was trained on, so its place in the data "
                 f"means nothing; bring the old file back, or name another run_dir."
             )
-    write_atomically(run_dir / DATA_FILE, json.dumps(data, indent=0))
-    write_atomically(run_dir / CONFIG_FILE, OmegaConf.to_yaml(config, resolve=True))
+    with atomic_file(run_dir / DATA_FILE) as file:
+        file.write_text(json.dumps(data, indent=0))
+    with atomic_file(run_dir / CONFIG_FILE) as file:
+        file.write_text(OmegaConf.to_yaml(config, resolve=True))
     return run_dir
-
-
-def training_files(config: DictConfig) -> list[str]:
-    """The local files of `data.train_files`."""
-    files = config.data.train_files
-    files = list(files) if isinstance(files, list | ListConfig) else [files]
-    return [str(path) for path in files if not str(path).startswith(("hdfs://", "s3://"))]
 
 
 def by_step(directory: Path) -> list[Path]:
@@ -50,12 +47,6 @@ def by_step(directory: Path) -> list[Path]:
     return sorted(directory.glob("global_step_*"), key=lambda path: int(path.name.rpartition("_")[2]))
 
 
-def write_atomically(path: Path, text: str) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text)
-    os.replace(beside, path)
-
-
-def _digest(path: str) -> str:
-    with open(Path(path).expanduser(), "rb") as file:
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

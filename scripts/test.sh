@@ -21,4 +21,5 @@ bin=$(dirname "$PYTHON")
 "$bin/hadolint" docker/*
 # The tiny policy that the end-to-end tests train: made once, with its progress in sight.
 "$PYTHON" -m g2rl.tiny --out "$CACHE"
-exec "$PYTHON" -m pytest ${marks[@]+"${marks[@]}"} ${arguments[@]+"${arguments[@]}"}
+# Two processes: one trains, the other takes the rest (tests/conftest.py).
+exec "$PYTHON" -m pytest -n 2 --dist loadgroup --no-loadscope-reorder ${marks[@]+"${marks[@]}"} ${arguments[@]+"${arguments[@]}"}

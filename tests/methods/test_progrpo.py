@@ -86,8 +86,9 @@ def test_an_impossible_token_gives_zero_not_nan():
 )
 @settings(max_examples=60, deadline=None)
 def test_reweighted_advantages_equal_loops(rows, alpha):
-    ids, correct, *rest = (torch.tensor(column) for column in zip(*rows, strict=True))
-    advantages, response, prompt = (column.double() for column in rest)
+    ids, correct, *rest = zip(*rows, strict=True)
+    ids, correct = torch.tensor(ids), torch.tensor(correct)
+    advantages, response, prompt = (torch.tensor(column, dtype=torch.float64) for column in rest)
     reweighted = reweight_advantages(advantages, correct, response, prompt, ids, alpha=alpha)
     expected = [
         advantage + alpha * (c_prompt - c_response) if any(r[1] for r in rows if r[0] == group) else advantage

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
-from recipe.config import cpus_reserved, validate
+from recipe.config import validate
+from recipe.settings import cpus_reserved
 
 ROOT = Path(__file__).parents[2]
 ULYSSES = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"

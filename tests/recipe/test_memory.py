@@ -152,8 +152,10 @@ def test_a_step_counts_what_verl_will_put_into_a_micro_batch():
     assert (paper.sequences, paper.max_length, paper.tokens) == (256, 13_312, 3_407_872)
     assert paper.micro_batch_tokens == paper.log_prob_tokens == 26_624  # 2 sequences a device, as the paper's
     assert step(composed("model=qwen3_4b", "trainer.nnodes=2")).micro_batch_tokens == 13_312
-    sliced = step(composed("model=qwen3_4b", "actor_rollout_ref.actor.ulysses_sequence_parallel_size=2"))
-    assert (sliced.data_parallel, sliced.micro_batch_tokens) == (4, 26_624)
+    for older_or_newer in ("actor", "actor.fsdp_config"):
+        setting = f"actor_rollout_ref.{older_or_newer}.ulysses_sequence_parallel_size=2"
+        sliced = step(composed("model=qwen3_4b", setting))
+        assert (sliced.data_parallel, sliced.micro_batch_tokens) == (4, 26_624)
     rows = ["use_dynamic_bsz=false", "ppo_micro_batch_size_per_gpu=1"]
     fixed = step(composed("model=qwen3_4b", *(f"actor_rollout_ref.actor.{row}" for row in rows)))
     assert fixed.micro_batch_tokens == 13_312

@@ -8,8 +8,8 @@ import pytest
 import ray
 
 from recipe.errors import ProcessLost, in_one_line
-from recipe.launch import wait_for_nodes
 from recipe.monitor import Monitor
+from recipe.nodes import wait_for_nodes
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,46 @@
+"""What several parts of the recipe read from a composed configuration, each in one place."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, ListConfig
+
+# verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
+# storage units hold one; one more has to be free for the actors that need a slot only while they start.
+CPUS_PER_DEVICE = 3
+CPUS_FOR_CONTROL = 2
+
+
+def trainer_devices(config: DictConfig) -> int:
+    return config.trainer.nnodes * config.trainer.n_gpus_per_node
+
+
+def standalone_devices(config: DictConfig) -> int:
+    """Devices of vLLM alone, in verl's mode `separate_async`."""
+    rollout = config.actor_rollout_ref.rollout
+    apart = config.trainer.v1.trainer_mode.endswith("separate_async")
+    return rollout.nnodes * rollout.n_gpus_per_node if apart else 0
+
+
+def cpus_reserved(config: DictConfig) -> int:
+    """Logical CPU slots that verl's actors hold at once, over all nodes."""
+    devices = trainer_devices(config) + standalone_devices(config)
+    storage_units = config.transfer_queue.backend.SimpleStorage.num_data_storage_units
+    return CPUS_PER_DEVICE * devices + storage_units + CPUS_FOR_CONTROL
+
+
+def ulysses_size(config: DictConfig) -> int:
+    """Ranks that share each sequence; verl lets the older of its two settings win."""
+    actor = config.actor_rollout_ref.actor
+    older, newer = actor.ulysses_sequence_parallel_size, actor.fsdp_config.ulysses_sequence_parallel_size
+    return older if older > 1 else newer
+
+
+def data_files(config: DictConfig, setting: str) -> list[Path]:
+    """The local files of `data.train_files` or `data.val_files`; verl fetches those of hdfs:// and s3:// itself."""
+    remote = ("hdfs://", "s3://")
+    return [Path(path).expanduser() for path in strings(config.data[setting]) if not path.startswith(remote)]
+
+
+def strings(value: object) -> list[str]:
+    """Of a setting that takes one string or a list of them."""
+    return [str(item) for item in value] if isinstance(value, list | ListConfig) else [str(value)]
