@@ -107,7 +107,7 @@ class ExplorationHooks(WholeCheckpoints):
         uids = np.array(list(data["uid"]))[rows]
         inputs: dict[str, torch.Tensor] = {}
         if "features" in self.method.inputs:
-            inputs["features"] = data["features"].to_padded_tensor(0.0).float()[rows]
+            inputs["features"] = data["features"].values().view(len(real_N), -1)[rows].float()
         if "embeddings" in self.method.inputs:
             inputs["embeddings"] = torch.from_numpy(ray.get(self._embeddings))[rows]
         if "confidence" in self.method.inputs:

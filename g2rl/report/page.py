@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from g2rl.evaluation.compare import comparison_rows, decoding_differences
 from g2rl.files import atomic_file
 from g2rl.report.runs import Run
-from g2rl.report.single import WINDOW, metric_title, shown, start_and_end
+from g2rl.report.single import WINDOW
+from g2rl.report.table import Rows, training_rows
 
 PIXEL_RATIO = 1.4  # pixels of a picture for each of the page's, so that its letters are as large as the text's
 
@@ -26,7 +27,6 @@ th, td { padding: .25rem .9rem; border-bottom: 1px solid #ddd; text-align: right
 th { border-bottom: 2px solid #888; }
 .text { text-align: left; }
 tr.ours td { font-weight: 600; }
-small { color: #555; }
 """
 
 
@@ -47,9 +47,8 @@ def write_page(groups: Mapping[str, Sequence[Run]], pictures: Sequence[tuple[Pat
     runs = [run for of_label in groups.values() for run in of_label]
     if results := [(run.label, result) for run in runs for result in run.results]:
         parts += ["<h2>Evaluation</h2>", _evaluation(results)]
-    trained = {label: [run for run in of_label if run.metrics] for label, of_label in groups.items()}
-    if trained := {label: of_label for label, of_label in trained.items() if of_label}:
-        parts += ["<h2>Training, from start to end</h2>", _training(trained)]
+    if rows := training_rows(groups):
+        parts += ["<h2>Training, from start to end</h2>", _training(rows)]
     folders = "".join(_row([(label, True), (str(run.folder), True)]) for label, v in groups.items() for run in v)
     parts.append(f"<h2>Runs</h2>\n<table>{folders}</table>")
     title, body = html.escape(f"Report: {', '.join(groups)}"), "\n".join(parts)
@@ -74,26 +73,12 @@ def _evaluation(results: Sequence[tuple[str, dict[str, Any]]]) -> str:
     return _table(lines, note) + f'<ul class="note">{differences}</ul>'
 
 
-def _training(groups: Mapping[str, Sequence[Run]]) -> str:
-    """A row a metric and a column a label: means over seeds, and the range of the end over seeds."""
-    ends = {label: [start_and_end(run.metrics) for run in runs] for label, runs in groups.items()}
-    names = list(dict.fromkeys(name for of_label in ends.values() for of_run in of_label for name in of_run))
-    lines = [_row([("metric", True), *((label, False) for label in groups)], "th")]
-    for name in names:
-        cells = [f'<td class="text">{html.escape(metric_title(name))}</td>']
-        for of_label in ends.values():
-            pairs = [of_run[name] for of_run in of_label if name in of_run]
-            cells.append(f"<td>{_change(name, pairs)}</td>" if pairs else "<td></td>")
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+def _training(rows: Rows) -> str:
+    cells = [[(row[0], True), *((cell, False) for cell in row[1:])] for row in rows]
+    lines = [_row(cells[0], "th"), *map(_row, cells[1:])]
     note = f"Validation: the first and the last; training: means over the first and the last {WINDOW} steps. "
     note += "Means over seeds; in brackets the lowest and the highest seed at the end."
     return _table(lines, note)
-
-
-def _change(name: str, pairs: Sequence[tuple[float, float]]) -> str:
-    starts, ends = zip(*pairs, strict=True)
-    text = f"{shown(name, sum(starts) / len(starts))} → {shown(name, sum(ends) / len(ends))}"
-    return text + (f" <small>[{shown(name, min(ends))}, {shown(name, max(ends))}]</small>" if len(pairs) > 1 else "")
 
 
 def _table(lines: Sequence[str], note: str) -> str:

@@ -1,4 +1,4 @@
-"""One training run at its end: a picture and a table for the terminal."""
+"""One training run: its picture, and its numbers at the start and at the end."""
 
 import re
 from collections.abc import Mapping
@@ -39,15 +39,6 @@ def plot_run(metrics_path: Path | str, out_png: Path | str) -> None:
         for ax in panels[count:]:
             ax.set_axis_off()
         save(fig, Path(out_png))
-
-
-def summary_table(metrics_path: Path | str) -> str:
-    """A Markdown table of one run: each number at the start and at the end, as `start_and_end` has them."""
-    rows = [("metric", "start", "end"), ("---", "---:", "---:")]
-    for name, (start, end) in start_and_end(read_metrics(Path(metrics_path))).items():
-        rows.append((metric_title(name), shown(name, start), shown(name, end)))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(f"| {row[0]:<{widths[0]}} | {row[1]:>{widths[1]}} | {row[2]:>{widths[2]}} |" for row in rows)
 
 
 def start_and_end(metrics: Mapping[str, Series]) -> dict[str, tuple[float, float]]:
