@@ -1,6 +1,7 @@
 """Notices that a process of the run has died while the trainer waits for its answer, which would be for ever."""
 
 import _thread
+import signal
 import threading
 
 import ray
@@ -14,6 +15,8 @@ from recipe.errors import died
 LOST = (ActorDiedErrorContext.WORKER_DIED, ActorDiedErrorContext.NODE_DIED)
 PERIOD_S = 3.0
 GRACE_S = 15.0  # for the trainer's own exception, which knows more
+# Not SIGINT, which is ignored in a process that a script started in the background.
+SIGNAL = signal.SIGUSR2
 
 
 class Monitor:
@@ -26,6 +29,7 @@ class Monitor:
 
     def start(self) -> None:
         self._job = ray.get_runtime_context().get_job_id()
+        signal.signal(SIGNAL, signal.default_int_handler)  # the only exception that Ray lets through while it waits
         threading.Thread(target=self._watch, daemon=True).start()
 
     def stop(self) -> None:
@@ -46,5 +50,5 @@ class Monitor:
         while not self._stopped.wait(PERIOD_S):
             if (lost := self.lost()) and not self._stopped.wait(GRACE_S):
                 self.found = lost
-                _thread.interrupt_main()
+                _thread.interrupt_main(SIGNAL)
                 return

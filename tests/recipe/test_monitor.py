@@ -24,6 +24,9 @@ class Worker:
     def pid(self) -> int:
         return os.getpid()
 
+    def wait(self) -> None:
+        time.sleep(1000)
+
     def fail(self) -> None:
         raise ValueError("first line\nlast line")
 
@@ -54,6 +57,24 @@ def test_only_actors_that_were_not_meant_to_end_are_lost(cluster):
     with pytest.raises(ray.exceptions.RayActorError) as error:
         ray.get(killed.pid.remote())
     assert in_one_line(error.value) == watching.lost()
+
+
+def test_the_main_thread_is_interrupted_also_where_sigint_is_ignored(cluster, monkeypatch):
+    monkeypatch.setattr("recipe.monitor.PERIOD_S", 0.1)
+    monkeypatch.setattr("recipe.monitor.GRACE_S", 0.1)
+    actor = Worker.remote()
+    pid = ray.get(actor.pid.remote())
+    waits_for_ever = Worker.remote().wait.remote()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        watching = Monitor()
+        watching.start()
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(KeyboardInterrupt):
+            ray.get(waits_for_ever, timeout=30)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert watching.found is not None and "died" in watching.found
 
 
 def test_an_exception_is_its_last_line(cluster):
