@@ -1,7 +1,8 @@
 """Entry point `vllm.general_plugins`: vLLM calls `register` in each of its processes before a model is loaded.
 
 In a run of ours a vLLM process ends with its parent and, where it is the server, with its engine: vLLM's engine core
-outlives a server that is killed, and a server whose engine core is killed answers requests by waiting.
+outlives a server that is killed, and a server whose engine core is killed answers requests by waiting. The driver,
+which may sample itself (`recipe.evaluate`), goes on: it has a watchdog.
 """
 
 import contextlib
@@ -11,13 +12,13 @@ import time
 
 import psutil
 
-from recipe.watchdog import RUN_ID
+from recipe import watchdog
 
 ENGINE = "VLLM::Engine"
 
 
 def register() -> None:
-    if RUN_ID in os.environ:
+    if watchdog.RUN_ID in os.environ and watchdog.drivers_pid != os.getpid():
         threading.Thread(target=_end_with_family, args=(os.getppid(),), daemon=True).start()
     if os.environ.get("VERL_PLATFORM") == "cpu":
         import recipe.cpu.vllm

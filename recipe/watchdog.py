@@ -18,6 +18,8 @@ import psutil
 RUN_ID = "G2RL_RUN_ID"
 GRACE_S = 8.0
 
+drivers_pid: int | None = None  # while this process, or the one it was forked from, has a watchdog
+
 
 class Watchdog:
     """While open, a watchdog process waits for this process; leaving the block stops the run's processes at once."""
@@ -33,6 +35,8 @@ class Watchdog:
             start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
         )
         os.environ[RUN_ID] = self.run_id
+        global drivers_pid
+        drivers_pid = os.getpid()
         # setproctitle, with which Ray and vLLM rename their processes, would write over the environment we look into
         os.environ["SPT_NOENV"] = "1"
         return self

@@ -1,5 +1,9 @@
 """verl's workers, with the engine of `recipe.engine` for the actor and the stock one for the reference model."""
 
+from collections.abc import Callable
+from typing import Any
+
+import torch
 from verl.experimental.separation.engine_workers import DetachActorWorker
 from verl.utils.device import get_device_name
 from verl.utils.distributed import initialize_global_process_group_ray
@@ -34,3 +38,18 @@ class ExplorationWorker(_Exploration):
 
 class ExplorationDetachWorker(_Exploration, DetachActorWorker):
     """For the trainer with separate rollout, which keeps the weights that the old log-probs come from."""
+
+    @property
+    def copy_handler(self) -> Callable:
+        # verl's "copy" of an FSDP2 shard that is on the CPU already (offloaded, or there is no GPU) is the shard
+        # itself, and the later mini-batches of a step would change it. Not needed once verl's helper copies always.
+        save = super().copy_handler
+
+        def save_copies(module: torch.nn.Module) -> Any:
+            saved = save(module)
+            if self.config.actor.strategy != "fsdp2" or next(module.parameters()).device.type != "cpu":
+                return saved
+            shards, spec = saved
+            return {name: (shard.clone(), its_spec) for name, (shard, its_spec) in shards.items()}, spec
+
+        return save_copies

@@ -1,11 +1,15 @@
 """After kill -9 to the driver its processes end, and nobody who reads its output waits for the watchdog."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 
 import psutil
+import pytest
+
+from recipe.watchdog import RUN_ID
 
 DRIVER = """
 import subprocess, sys, time
@@ -28,3 +32,31 @@ def test_after_a_kill_the_children_end_though_nobody_has_asked_for_the_drivers_s
         time.sleep(0.2)
     assert psutil.Process(driver.pid).status() == psutil.STATUS_ZOMBIE
     driver.communicate()
+
+
+ENGINE = (
+    "import setproctitle, time; setproctitle.setproctitle('VLLM::EngineCore'); print(1, flush=True); time.sleep(600)"
+)
+SAMPLES = """
+import subprocess, sys, time
+from contextlib import nullcontext
+from recipe import vllm_plugin
+from recipe.watchdog import Watchdog
+with Watchdog() if sys.argv[1] == "driver" else nullcontext():
+    vllm_plugin.register()
+    engine = subprocess.Popen([sys.executable, "-c", sys.argv[2]], stdout=subprocess.PIPE)
+    engine.stdout.readline()
+    time.sleep(2.5)  # seen by now
+    engine.kill()
+    engine.wait()
+    time.sleep(3.5)
+    print("goes on", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("role", "printed", "status"), [("driver", "goes on\n", 0), ("server", "", 1)])
+def test_a_server_ends_with_its_engine_and_the_driver_does_not(role, printed, status):
+    environment = os.environ | {RUN_ID: "of-the-driver", "VERL_PLATFORM": ""}
+    command = [sys.executable, "-c", SAMPLES, role, ENGINE]
+    ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=120)
+    assert (ended.stdout, ended.returncode) == (printed, status)
