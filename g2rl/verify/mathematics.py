@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 
 from g2rl.verify.boxes import last_boxed
-from g2rl.verify.notation import clean, compact, split_unit, units_differ
+from g2rl.verify.notation import clean, compact, is_list, split_unit, units_differ
 from g2rl.verify.verdict import Verdict
 
 _INTEGER = r"[0-9]{1,40}"
@@ -52,11 +52,10 @@ def compare_plain(gold: str, answer: str) -> bool | None:
     (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
     if units_differ(gold_unit, answer_unit):
         return False
-    gold, answer = compact(gold), compact(answer)
-    gold_number, answer_number = _plain_number(gold), _plain_number(answer)
+    gold_number, answer_number = (None if is_list(text) else _plain_number(compact(text)) for text in (gold, answer))
     if gold_number is not None and answer_number is not None:
         return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
-    return True if gold == answer != "" else None
+    return True if compact(gold) == compact(answer) != "" else None
 
 
 def equal(gold: str, answer: str) -> bool:

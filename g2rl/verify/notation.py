@@ -20,7 +20,11 @@ _POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
 
 _TEXT = r"\\(?:text|mbox|textrm|textnormal|textbf|textit|mathrm|operatorname|rm)\s*\{([^{}]*)\}"
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle|limits)(?![A-Za-z])|\\[!,;: ]|~|\$|\s")
-_THOUSANDS_MARK = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ )(?=\d{3}(?!\d))")
+_SPACE = r"(?:\s|~|\\[,;: ])"
+_THOUSANDS_MARK = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |(?<!\d{4}) )(?=\d{3}(?!\d|/))")
+_BETWEEN_DIGITS = re.compile(rf"(?<=\d){_SPACE}+(?=\d)")
+_MIXED_NUMBER = re.compile(rf"(?<![\d.,])(\d+){_SPACE}+(\d+)/(\d+)(?!\d)")
+_LIST = re.compile(rf",{_SPACE}")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _APPROXIMATELY = re.compile(r"^\s*\\(?:approx|simeq)(?![A-Za-z])")
 _REPEATING = re.compile(r"(\d{1,20})\.(\d{0,20})\\(?:overline|bar)\{(\d{1,20})\}")
@@ -42,15 +46,24 @@ _UNIT_REACH = 120  # characters at the end of an answer in which its unit is loo
 def clean(answer: str) -> str:
     """The answer without the marks that mean nothing: a final full stop, thousands marks, `\\approx`, kinds of frac."""
     answer = _APPROXIMATELY.sub("", answer).strip().rstrip(".,;").strip()
-    answer = _FRACTION.sub(r"\\frac", _THOUSANDS_MARK.sub("", answer)).replace("\\varnothing", "\\emptyset")
+    answer = _MIXED_NUMBER.sub(r"\1\\frac{\2}{\3}", _THOUSANDS_MARK.sub("", answer))
+    answer = _FRACTION.sub(r"\\frac", answer).replace("\\varnothing", "\\emptyset")
     if letters := _LETTER_LIST.fullmatch(answer):
         answer = letters.group(1)
     return _MULTIPLIER.sub(_power_of_ten, _REPEATING.sub(_repeating_decimal, answer))
 
 
 def compact(answer: str) -> str:
-    r"""The answer without white space, `\left`, `\right`, dollar signs and `\text{}` wrappers, to compare as text."""
-    return _LAYOUT.sub("", re.sub(_TEXT, r"\1", answer))
+    r"""The answer without white space, `\left`, `\right`, dollar signs and `\text{}` wrappers, to compare as text.
+
+    White space between two digits becomes `|`: `3 1` is not 31.
+    """
+    return _LAYOUT.sub("", _BETWEEN_DIGITS.sub("|", re.sub(_TEXT, r"\1", answer)))
+
+
+def is_list(answer: str) -> bool:
+    """A comma with a space behind it separates: `81, 256` is two numbers, `81,256` one."""
+    return _LIST.search(answer) is not None
 
 
 def _power_of_ten(match: re.Match) -> str:
@@ -80,6 +93,10 @@ def split_unit(answer: str) -> tuple[str, str | None]:
         unit = None
     elif match := _TEXT_UNIT.search(tail):
         words, power, over_words, over_power = match.groups()
+        words = _LAYOUT.sub(" ", words)
+        if over_words is None and "/" in words:
+            words, _, over_words = words.partition("/")
+            power, over_power = None, power
         value = tail[: match.start()]
         if not re.search(r"\d", value) or not _UNIT_WORDS.fullmatch(words):
             return answer, None

@@ -10,6 +10,7 @@ from g2rl.verify.choice import choice_letter
         "C", "c", " C ", "C.", "C)", "(C)", "[C]", "(c)", r"\text{C}", r"\text{(C)}", r"\textbf{C}", r"\mathrm{C}",
         r"\mathbf{(C)}", r"\boldsymbol{C}", r"\textbf{\text{C}}", "$C$", "**C**", "C: 12 mg", "C. Carbon", "C) Carbon",
         "(C) Carbon", "(C) a (partial) list", r"\text{(C) } 5", "C - Carbon", "option C", r"\text{Option C}",
+        "(C) f(x) = 2x", "(C) (x + 1)", "C. f(a), g(b)", "(C), that is (C)",
         "Answer: C", "the correct answer is C", r"\text{C}.", r"\ C",
     ],
 )  # fmt: skip
@@ -20,7 +21,24 @@ def test_every_usual_writing_of_an_option(box):
 
 
 @pytest.mark.parametrize(
-    "box", ["Carbon", "A cat", "12", "E", "(E)", "A, C", "(A) and (C)", "A and B", "CD", r"\text{none}", "-", "А"]
+    "box",
+    [
+        "Carbon",
+        "A cat",
+        "12",
+        "E",
+        "(E)",
+        "A, C",
+        "(A) and (C)",
+        "(A), (B)",
+        "(A)(B)",
+        "A. or (B)",
+        "A and B",
+        "CD",
+        r"\text{none}",
+        "-",
+        "А",
+    ],
 )
 def test_what_is_no_option_is_no_answer(box):
     assert choice_letter(box, 4) is None
