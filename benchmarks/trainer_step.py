@@ -56,7 +56,7 @@ def main() -> None:
             "collect": lambda trainer=trainer: ExplorationHooks._collect(trainer, batch),
             "estimator": lambda estimator=estimator: estimator(rewards, mask, uids, config=settings),
             "grpo standardisation": lambda: compute_grpo_outcome_advantage(rewards, mask, uids),
-            "sample metrics": lambda samples=samples: sample_metrics(samples),
+            "sample metrics": lambda samples=samples: sample_metrics(samples, samples.features is not None),
             "reward metrics": lambda verdicts=verdicts: reward_metrics(verdicts),
         }
         for part, run in parts.items():

@@ -7,19 +7,34 @@ weighted mean of its token features, and it comes with the forward pass that com
 Shape suffixes: T tokens, H hidden size, V vocabulary, S sequences.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from g2rl.ops import token_pass
 
 EPS = 1e-8
+TRANSFORMS = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # of Gemma, Granite, Cohere
 
 
 class TokenPass(NamedTuple):
     log_probs: Tensor  # [T] float32
     entropy: Tensor  # [T] float32, nats
     features: Tensor  # [S, H] float32
+
+
+def check_plain_logits(config: Any) -> None:
+    """`config` is a transformers text configuration, as of `model.config.get_text_config()`.
+
+    Raises:
+        ValueError: the model does something to its logits after the LM head, of which the feature knows nothing.
+    """
+    for name in TRANSFORMS:
+        if getattr(config, name, None) not in (None, 1, 1.0):
+            raise ValueError(
+                f"{config.model_type} transforms its logits after the LM head ({name}={getattr(config, name)}), which "
+                f"the log-prob pass does not compute; use a model whose LM head's output is its logits."
+            )
 
 
 def gradient_features(

@@ -36,7 +36,9 @@ def shape_rewards(
 ) -> Tensor:
     """Shaped rewards clip(r f, −clip, clip), eq. 12–13 of G2RL (arXiv 2512.15687).
 
-    Where the scores of a group differ by less than 1e-6 there is nothing to tell apart and f = 1.
+    Where the scores of a group differ by less than 1e-6 there is nothing to tell apart and f = 1. That catches equal
+    features. Those of equal responses in different micro-batches differ by the noise of the forward pass, far more than
+    that in bfloat16: between them noise is spread over [0, 1].
 
     Args:
         rewards: [N] base rewards, +1 or −1.

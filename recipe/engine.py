@@ -20,7 +20,7 @@ from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 from verl.workers.engine.utils import pad_packed_inputs
 
-from g2rl.features import EPS
+from g2rl.features import EPS, check_plain_logits
 from g2rl.ops import token_pass
 
 # The registry key under which `recipe.worker` finds this engine; the reference model keeps verl's.
@@ -183,12 +183,7 @@ def _forward_through_head(causal_lm, input_ids, attention_mask=None, position_id
 
 def _refuse_unsupported_head(module: Any) -> None:
     config = module.config.get_text_config()
-    for name in ("final_logit_softcapping", "logits_scaling", "logit_scale"):
-        if getattr(config, name, None) not in (None, 1, 1.0):
-            raise ValueError(
-                f"{config.model_type} transforms its logits after the LM head ({name}={getattr(config, name)}), which "
-                f"the log-prob pass does not compute; use a model whose LM head's output is its logits."
-            )
+    check_plain_logits(config)
     head = _lm_head(module)
     if not isinstance(head, torch.nn.Linear):
         raise ValueError(

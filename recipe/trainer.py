@@ -91,7 +91,7 @@ class ExplorationHooks(WholeCheckpoints):
         samples, real_N, verdicts = self._collect(batch)
         self.estimator.hand_over(samples, real_N)
         batch = super()._compute_advantage(batch, metrics)
-        metrics.update(sample_metrics(samples))
+        metrics.update(sample_metrics(samples, self.method.log_geometry))
         metrics.update(self.estimator.metrics)
         metrics.update(reward_metrics(verdicts))
         metrics["reward/pass_rate"] = samples.correct.float().mean().item()

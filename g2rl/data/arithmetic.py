@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 VALIDATION_SHARE = 10  # one expression in ten is for validation, whatever the seed
 SPLITS = ("train", "val")
+GIVE_UP_AFTER = 300_000  # repetitions; the rarest expression comes once in 16,384
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,22 @@ def problems(split: str, seed: int) -> Iterator[Problem]:
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream."""
+    """The first `count` different problems of the stream.
+
+    Raises:
+        ValueError: there are not as many.
+    """
+    if count < 1:
+        raise ValueError(f"arithmetic: {count} problems of split {split} are asked for; ask for at least 1.")
     found: dict[str, Problem] = {}
+    without_a_new_one = 0
     for problem in problems(split, seed):
-        found.setdefault(problem.expression, problem)
-        if len(found) == count:
+        if len(found) == count or without_a_new_one == GIVE_UP_AFTER:
             break
+        without_a_new_one = without_a_new_one + 1 if problem.expression in found else 0
+        found.setdefault(problem.expression, problem)
+    if len(found) < count:
+        raise ValueError(f"arithmetic: {count} problems of split {split} are asked for; there are {len(found)}.")
     return list(found.values())
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
 
-# What the papers say of their decoding. arXiv:2512.15687: section 4 and appendix A.2, the token limit by model.
+# What the papers say of their decoding, where it depends on the model for each. arXiv:2512.15687: section 4 and
+# appendix A.2.
 PUBLISHED_DECODING: dict[str, dict[str, Any]] = {
-    "arXiv:2512.15687": {"temperature": 0.8, "max_tokens": "8192 (1.7B), 12288 (4B)"},
+    "arXiv:2512.15687": {"temperature": 0.8, "max_tokens": {"Qwen3-1.7B-Base": 8192, "Qwen3-4B-Base": 12288}},
     "arXiv:2602.05281": {},
 }
 
@@ -82,7 +83,7 @@ def comparison_rows(results: Sequence[tuple[str, dict[str, Any]]]) -> tuple[list
         for entry in published:
             if entry["benchmark"] == benchmark:
                 name = f"{entry['method']}, {entry['model']} ({entry['source']})"
-                by_name.setdefault(name, {})[entry["metric"]] = f"{entry['percent']:.1f}"
+                by_name.setdefault(name, {})[entry["metric"]] = str(entry["percent"])
         rows += [Row(benchmark, name, cells) for name, cells in by_name.items()]
     used = {metric for row in rows for metric in row.cells}
     return sorted(used, key=_metric_order), rows
@@ -125,9 +126,10 @@ def decoding_differences(results: Sequence[tuple[str, dict[str, Any]]]) -> list[
         for source in sorted(sources):
             stated = PUBLISHED_DECODING[source]
             for setting, value in stated.items():
-                if unlike := [(n, s[setting]) for n, s in runs if str(s[setting]) not in str(value).split()]:
-                    ours = ", ".join(f"{label} {number}" for label, number in unlike)
-                    lines.append(f"{benchmark}: {setting} differs from {source}, {value}: {ours}.")
+                for model, number in (value if isinstance(value, dict) else {"": value}).items():
+                    if unlike := [f"{label} {s[setting]}" for label, s in runs if s[setting] != number]:
+                        theirs = f"{source} ({model})" if model else source
+                        lines.append(f"{benchmark}: {setting} differs from {theirs}, {number}: {', '.join(unlike)}.")
             silent = [setting for setting in ("temperature", "top_p", "top_k", "max_tokens") if setting not in stated]
             lines.append(f"{benchmark}: {source} does not state {', '.join(silent)}, number of samples and seeds.")
     return lines

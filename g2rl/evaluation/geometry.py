@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM
 
 from g2rl.evaluation.metrics import bootstrap_interval
 from g2rl.evaluation.sampling import check_language_model_head
-from g2rl.features import gradient_features
+from g2rl.features import check_plain_logits, gradient_features
 from g2rl.files import atomic_file
 from g2rl.geometry import group_cosines, negative_share
 
@@ -59,11 +59,13 @@ def response_features(
         [N, H] float32 on the CPU.
 
     Raises:
-        ValueError: the model has no language-model head, or the temperature is not positive.
+        ValueError: the model has no language-model head or transforms its logits after it, or the temperature is not
+            positive.
     """
     check_language_model_head(model_name)
     dtype = "auto" if device.type == "cuda" else torch.float32
     model: Any = AutoModelForCausalLM.from_pretrained(model_name, dtype=dtype)
+    check_plain_logits(model.config.get_text_config())
     model.to(device).eval()
     head = model.get_output_embeddings()
     features = []

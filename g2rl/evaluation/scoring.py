@@ -13,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from g2rl.evaluation.benchmarks import Benchmark, Problem
-from g2rl.evaluation.equivalence import answer_classes, answers_equal, equal_in_pool
+from g2rl.evaluation.equivalence import answer_classes, equal_in_pool
 from g2rl.evaluation.metrics import bootstrap_interval, powers_of_two, problem_metrics
 from g2rl.evaluation.samples import Sample
 from g2rl.files import atomic_file
@@ -65,7 +65,8 @@ def score(
         for row, cuts in zip(verdicts_PN, cut_off_PN, strict=True)
     ]
     # An option letter is compared as it stands: only mathematics writes one answer in several ways.
-    equal_many = equal_in_pool(pool) if "math" in {table[p.data_source] for p in benchmark.problems} else answers_equal
+    mathematics = "math" in {table[p.data_source] for p in benchmark.problems}
+    equal_many = equal_in_pool(pool) if mathematics else lambda pairs: [a == b for a, b in pairs]
     classes_PN = answer_classes(answers_PN, correct_PN, equal_many)
     ks = powers_of_two(num_samples)
     values = problem_metrics(classes_PN, correct_PN, pass_ks=ks, majority_ks=ks[1:], seed=seed)

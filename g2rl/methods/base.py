@@ -70,12 +70,13 @@ class Method:
         return advantages, {}
 
 
-def sample_metrics(samples: Samples) -> Metrics:
-    """What every method logs: the share of groups whose rewards are all equal and, given features, their geometry."""
+def sample_metrics(samples: Samples, log_geometry: bool) -> Metrics:
+    """What every method logs: the share of groups whose rewards are all equal, and the features' geometry if asked."""
     uniform_N = in_uniform_group(samples.rewards, samples.group_ids)
     uniform, groups = samples.group_ids[uniform_N].unique().numel(), samples.group_ids.unique().numel()
     metrics = {"exploration/uniform_group_share": uniform / groups}
-    if samples.features is not None:
+    if log_geometry:
+        assert samples.features is not None
         metrics |= geometry_metrics(samples.features, samples.group_ids)
     return metrics
 

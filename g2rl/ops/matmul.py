@@ -7,7 +7,7 @@ Float32 weights assume PyTorch's default matrix precision ("highest"): TensorFlo
 Shape suffixes: t tokens of a chunk, b some of them, H hidden size, V vocabulary, v a block of it, R sequences.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -51,12 +51,16 @@ def pooled_times_weight(pooled_RV: Tensor, weight_VH: Tensor) -> Tensor:
     if weight_VH.dtype == torch.float32:
         return pooled_RV @ weight_VH
     if weight_VH.is_cuda and weight_VH.dtype == torch.bfloat16:
-        parts = torch.cat(bfloat16_parts(pooled_RV))
-        return torch.mm(parts, weight_VH, out_dtype=torch.float32).view(3, *pooled_RV.shape[:1], -1).sum(0)
+        return _sum_over_parts(pooled_RV, lambda parts: torch.mm(parts, weight_VH, out_dtype=torch.float32))
     out_RH = torch.zeros(len(pooled_RV), weight_VH.shape[1], dtype=torch.float32, device=pooled_RV.device)
     for block, weight_vH in _converted_blocks(weight_VH, torch.float32):
         out_RH.addmm_(pooled_RV[:, block], weight_vH)
     return out_RH
+
+
+def _sum_over_parts(pooled_RV: Tensor, product: Callable[[Tensor], Tensor]) -> Tensor:
+    """The product of all three parts at once, which reads the weight once."""
+    return product(torch.cat(bfloat16_parts(pooled_RV))).view(3, len(pooled_RV), -1).sum(0)
 
 
 def bfloat16_parts(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -102,3 +102,9 @@ def test_seeded_and_distinct(split):
     assert first[:100] == distinct_problems(split, 100, seed=5)
     assert first != distinct_problems(split, 300, seed=6)
     assert len({problem.expression for problem in first}) == 300
+
+
+@pytest.mark.parametrize(("split", "count"), [("train", 5000), ("val", 600), ("val", 0), ("train", -1)])
+def test_more_problems_than_there_are_or_none(split, count):
+    with pytest.raises(ValueError, match=f"arithmetic: {count} problems of split {split} are asked for"):
+        distinct_problems(split, count, seed=1)

@@ -49,7 +49,7 @@ def test_bad_features_give_finite_advantages_and_are_counted(bad):
     samples = random_samples()
     samples.features[[0, 3]] = bad
     assert advantages(G2RL(), samples).isfinite().all()
-    assert sample_metrics(samples)["exploration/invalid_features"] == 2
+    assert sample_metrics(samples, log_geometry=True)["exploration/invalid_features"] == 2
     samples.features[:] = bad
     assert torch.equal(advantages(G2RL(), samples), advantages(GRPO(), samples))
 
@@ -88,7 +88,7 @@ def test_metrics_count_what_they_say():
         "exploration/clipped_share": 0.2,
     }
     assert metrics == pytest.approx(expected, abs=1e-6)
-    assert sample_metrics(samples) == pytest.approx(
+    assert sample_metrics(samples, log_geometry=True) == pytest.approx(
         {
             "exploration/uniform_group_share": 0.5,
             "exploration/cosine_mean": 0.0,

@@ -27,6 +27,13 @@ def test_three_bfloat16_parts_make_a_float32():
     assert torch.equal(sum(part.double() for part in parts), x.double())
 
 
+def test_a_product_in_three_parts_is_the_product():
+    """The arithmetic of a bfloat16 weight on CUDA, whose product is float32."""
+    pooled, weight = torch.randn(3, 100), torch.randn(100, 16).bfloat16()
+    got = matmul._sum_over_parts(pooled, lambda parts: parts.float() @ weight.float())
+    torch.testing.assert_close(got.double(), pooled.double() @ weight.double(), rtol=1e-5, atol=1e-4)
+
+
 def test_large_logits_come_from_float64():
     """Two candidates 1e-5 apart at a logit of 3,000: float32 cannot tell them apart, the repeated logits can."""
     hidden = torch.tensor([[3000.0, 1e-5], [3.0, 1e-5]])
