@@ -59,7 +59,6 @@ class WholeCheckpoints(PPOTrainer):
         super()._load_checkpoint()
 
     def on_step_end(self) -> None:
-        super().on_step_end()
         stop = Path(self.config.run_dir) / STOP_FILE
         if stop.exists() and self.global_steps < self.total_training_steps:
             frequency = self.config.trainer.save_freq
@@ -68,6 +67,7 @@ class WholeCheckpoints(PPOTrainer):
             report(f"stopping after step {self.global_steps} of {self.total_training_steps}, which is saved")
             stop.unlink()  # tells the launcher that the run did not just come to its end
             self.total_training_steps = self.global_steps  # verl's loop ends by itself
+        super().on_step_end()  # last, since vLLM takes its memory back there, which the checkpoint may need
 
 
 def publish(written: Path, directory: Path) -> Path:

@@ -176,12 +176,32 @@ def _in_hub_cache(name: str) -> bool:
 def _check_data(config: DictConfig) -> None:
     settings = reward_settings(config)
     sources: set[str] = set()
+    rows = dict.fromkeys(("train_files", "val_files"), 0)
     for setting in ("train_files", "val_files"):
         for path in data_files(config, setting):
             if not path.is_file():
                 raise ValueError(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
-            sources |= check_rows(path).data_sources
+            found = check_rows(path)
+            sources |= found.data_sources
+            rows[setting] += found.count
     check_data_sources(sources, settings.verifiers)
+    if len(data_files(config, "train_files")) == len(strings(config.data.train_files)):
+        _check_steps(config, rows["train_files"])
+
+
+def _check_steps(config: DictConfig, rows: int) -> None:
+    prompts, steps, epochs = (
+        config.data.train_batch_size,
+        config.trainer.total_training_steps,
+        config.trainer.total_epochs,
+    )
+    if rows < prompts:
+        raise ValueError(f"data.train_files has {rows} rows, too few for one step of data.train_batch_size={prompts}.")
+    if steps and steps > (most := rows // prompts * epochs):
+        raise ValueError(
+            f"trainer.total_training_steps={steps}, but {rows} rows in batches of data.train_batch_size={prompts} make "
+            f"{most} steps in trainer.total_epochs={epochs}; raise the last."
+        )
 
 
 def _check_loggers(config: DictConfig) -> None:

@@ -70,23 +70,31 @@ def start_embedder(config: DictConfig, placement_group: Any) -> Any:
     # verl's workers hold a third of each device of the placement group; this takes another third of the first.
     place = PlacementGroupSchedulingStrategy(placement_group, placement_group_bundle_index=0)
     actor = ray.remote(num_cpus=0, num_gpus=1 / 3, scheduling_strategy=place)(VLLMEmbedder)
-    return actor.remote(settings.model, settings.gpu_memory_utilization)
+    # A quarter more than the policy's tokens, for a tokenizer that needs more of them.
+    max_tokens = config.data.max_response_length * 5 // 4
+    return actor.remote(settings.model, settings.gpu_memory_utilization, max_tokens)
 
 
 class VLLMEmbedder:
     """vLLM's pooling engine."""
 
-    def __init__(self, model: str, gpu_memory_utilization: float) -> None:
+    def __init__(self, model: str, gpu_memory_utilization: float, max_tokens: int) -> None:
         from vllm import LLM
 
         self.name = model
-        self.engine = LLM(model, runner="pooling", gpu_memory_utilization=gpu_memory_utilization, enforce_eager=True)
+        self.engine = LLM(
+            model,
+            runner="pooling",
+            gpu_memory_utilization=gpu_memory_utilization,
+            max_model_len=max_tokens,  # the model's own asks for a cache that its share does not hold
+            enforce_eager=True,
+        )
 
     def embed(self, texts: list[str]) -> np.ndarray:
         """[N, D] float32, as the model pools.
 
         Raises:
-            ValueError: an embedding is not finite.
+            ValueError: an embedding is not finite, or a text is longer than `max_tokens`.
         """
         outputs = self.engine.embed(texts, use_tqdm=False)
         embeddings_ND = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)

@@ -9,6 +9,10 @@ class ProcessLost(RuntimeError):
     """A process of the run died; the message says which."""
 
 
+class WrongCluster(RuntimeError):
+    """The Ray that a run joined is not what its settings are for: starting it again would change nothing."""
+
+
 def in_one_line(error: BaseException) -> str:
     """The exception at the bottom, or which process of the run died where."""
     while getattr(error, "cause", None) is not None:
@@ -17,7 +21,7 @@ def in_one_line(error: BaseException) -> str:
     facts = dict(re.findall(r"^\t(\w+): (.*)$", text, re.MULTILINE))
     if isinstance(error, RayActorError) and "class_name" in facts:
         return died(facts["class_name"], facts.get("pid", "?"), facts.get("ip", "?"), "node has died" in text)
-    if isinstance(error, ProcessLost):
+    if isinstance(error, ProcessLost | WrongCluster):
         return text
     return f"{type(error).__name__}: {text.splitlines()[-1] if text else ''}"
 

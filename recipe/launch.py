@@ -8,11 +8,12 @@ from typing import Any
 import ray
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.errors import ProcessLost
+from recipe.errors import ProcessLost, WrongCluster
 from recipe.monitor import Monitor
 from recipe.nodes import check_nodes, wait_for_nodes
 from recipe.progress import report
 from recipe.run_dir import STOP_FILE
+from recipe.settings import standalone_devices
 from recipe.watchdog import RUN_ID
 
 
@@ -24,6 +25,7 @@ def run_trainer(config: DictConfig) -> bool:
 
     Raises:
         ProcessLost: a process of the run was lost.
+        WrongCluster: the Ray that it joined is not what the settings are for.
         Exception: whatever was raised in the trainer.
     """
     from verl.trainer.main_ppo import run_ppo
@@ -66,8 +68,12 @@ class _Runner:
         # Now, since `ray.init` sets a handler of its own, which ends the driver at once.
         signal.signal(signal.SIGTERM, self._terminate)
         self.monitor.start()
-        wait_for_nodes(self.config.trainer.nnodes, self.config.trainer.n_gpus_per_node)
-        check_nodes(self.config, report)
+        trainer = self.config.trainer
+        wait_for_nodes(trainer.nnodes, trainer.n_gpus_per_node, standalone_devices(self.config))
+        try:
+            check_nodes(self.config, report)
+        except ValueError as error:
+            raise WrongCluster(str(error)) from error
         return ray.remote(_task_runner()).options(**self._options).remote()
 
     def _terminate(self, *_: Any) -> None:

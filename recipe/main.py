@@ -4,6 +4,7 @@ The configuration is checked before Ray starts. `DRY_RUN=1` prints it and stops 
 """
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -13,9 +14,10 @@ import hydra
 import ray
 from omegaconf import DictConfig, OmegaConf
 
-from recipe.errors import in_one_line
+from recipe.errors import WrongCluster, in_one_line
 from recipe.progress import LOG_FILE, Console
-from recipe.run_dir import prepare_run_dir
+from recipe.run_dir import STOP_FILE, only_run_in, prepare_run_dir
+from recipe.settings import make_paths_absolute
 
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
@@ -40,6 +42,7 @@ def main() -> int:
     done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
     if status == FAILED and done < allowed:
         print(f"restart {done + 1} of {allowed} in {PAUSE_BEFORE_RESTART_S:.0f} seconds", flush=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(PAUSE_BEFORE_RESTART_S)
         os.environ[RESTARTS_DONE] = str(done + 1)
         os.execv(sys.executable, sys.orig_argv)  # a clean process under the same id, so that signals still reach it
@@ -59,14 +62,17 @@ def _run(config: DictConfig) -> int:
         print(OmegaConf.to_yaml(config, resolve=True))
         return FINISHED
 
+    make_paths_absolute(config)
     OmegaConf.resolve(config)  # Hydra's own values are known in this process only
+    run_dir = Path(config.run_dir)
     try:
-        run_dir = prepare_run_dir(config)
-        announce(config, run_dir)
+        with only_run_in(run_dir):
+            prepare_run_dir(config)
+            announce(config, run_dir)
+            return _train(config, run_dir)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTINGS
-    return _train(config, run_dir)
 
 
 def _train(config: DictConfig, run_dir: Path) -> int:
@@ -87,7 +93,9 @@ def _train(config: DictConfig, run_dir: Path) -> int:
             traceback.print_exc()
             console.show(f"error: {in_one_line(error)}")
             console.show(f"the whole story is in {run_dir / LOG_FILE}")
-            return FAILED
+            if (run_dir / STOP_FILE).exists():  # SIGTERM came first: whoever sent it wants no restart
+                return TERMINATED
+            return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
             ray.shutdown()
     if terminated:

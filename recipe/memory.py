@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from recipe.config import build_method
 from recipe.settings import standalone_devices, trainer_devices, ulysses_size
 
 GIB = 2**30
@@ -208,6 +209,8 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     share = int(rollout.gpu_memory_utilization * device_bytes)
     kept_between = (0 if engine.param_offload else weights) + (0 if engine.optimizer_offload else optimizer)
     other = 0
+    if config.trainer.device != "cpu" and "embeddings" in build_method(config.exploration).inputs:
+        other = int(config.embedding.gpu_memory_utilization * device_bytes)  # on the first device
     if cache_gib is not None:
         share = rollout_weights + profiled + int(cache_gib * GIB)
     if config.trainer.device == "cpu" and with_reference and shape.trainable == shape.parameters:

@@ -17,30 +17,34 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recipe import environment
 from recipe.progress import report
-from recipe.settings import cpus_reserved, data_files, standalone_devices
+from recipe.settings import cpus_reserved, data_files, standalone_devices, trainer_devices
 
 WAIT_FOR_NODES_S = 600.0
 
 
-def wait_for_nodes(nodes: int, gpus: int, timeout_s: float = WAIT_FOR_NODES_S) -> None:
+def wait_for_nodes(nodes: int, gpus: int, standalone: int = 0, timeout_s: float = WAIT_FOR_NODES_S) -> None:
     """Until the Ray cluster has as many nodes with as many GPUs (logical ones on a CPU) as the run is set up for.
+
+    `standalone` GPUs come on top of nodes x gpus, wherever they are.
 
     Raises:
         RuntimeError: it has not, after `timeout_s`.
     """
-    deadline, told = time.monotonic() + timeout_s, -1
+    deadline, told = time.monotonic() + timeout_s, (-1, -1)
+    apart = f" and {standalone} GPUs for the rollout" if standalone else ""
     while True:
-        ready = _with_gpus(_alive(), gpus)
-        if ready >= nodes:
+        alive = _alive()
+        ready, found = _with_gpus(alive, gpus), _gpus(alive)
+        if ready >= nodes and found >= nodes * gpus + standalone:
             return
         if time.monotonic() > deadline:
             raise RuntimeError(
-                f"Ray has {ready} nodes with {gpus} GPUs after {timeout_s:.0f} s, trainer.nnodes={nodes}; start Ray on "
-                f"the others, or set trainer.nnodes."
+                f"after {timeout_s:.0f} s Ray has {ready} nodes with {gpus} GPUs, {found} GPUs in all, and the run "
+                f"needs trainer.nnodes={nodes}{apart}; start Ray on the others, or set trainer.nnodes."
             )
-        if ready != told:
-            report(f"waiting for {nodes} nodes with {gpus} GPUs each; Ray has {ready}")
-            told = ready
+        if (ready, found) != told:
+            report(f"waiting for {nodes} nodes with {gpus} GPUs each{apart}; Ray has {ready}, with {found} GPUs in all")
+            told = (ready, found)
         time.sleep(2)
 
 
@@ -51,14 +55,18 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
 
     Raises:
         ValueError: nodes or slots are missing, or one of them cannot see what it needs.
+        RuntimeError: another run of verl is on this Ray.
     """
+    if _another_run():
+        raise RuntimeError(
+            "another run of verl uses this Ray, and TransferQueue would mix their samples; wait for its end, or give "
+            "this one a Ray of its own (ray_kwargs.ray_init.address=local)."
+        )
     wanted, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
     nodes = _alive()
-    there, devices = sum(node["Resources"].get("GPU", 0) for node in nodes), wanted * gpus + standalone_devices(config)
-    if there < devices:
-        raise ValueError(
-            f"trainer and rollout are set up for {devices} GPUs and Ray has {there:.0f}; start more nodes."
-        )
+    found, devices = _gpus(nodes), trainer_devices(config) + standalone_devices(config)
+    if found < devices:
+        raise ValueError(f"trainer and rollout are set up for {devices} GPUs and Ray has {found}; start more nodes.")
     fit = _with_gpus(nodes, gpus)
     if fit < wanted:
         raise ValueError(
@@ -82,14 +90,15 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
         views = ray.get([_look_from(node["NodeID"], str(mark), files) for node in nodes])
     finally:
         mark.unlink()
-    here = environment.installed()
+    mine = [node["NodeID"] for node in nodes].index(ray.get_runtime_context().get_node_id())
+    here = views[mine]["versions"]
     for view in views:
-        host = view["host"]
-        if view["versions"] != here:
-            names = [name for name in {**here, **view["versions"]} if here.get(name) != view["versions"].get(name)]
+        host, there = view["host"], view["versions"]
+        if there != here:
+            name = next(name for name in {**here, **there} if here.get(name) != there.get(name))
             raise ValueError(
-                f"node {host} has {names[0]} {view['versions'].get(names[0], 'missing')} and this one "
-                f"{here.get(names[0], 'none')}; install the same on every node."
+                f"node {host} has {name} {there.get(name, 'missing')} and this one {here.get(name, 'none')}; install "
+                f"the same on every node."
             )
         if not view["sees_mark"]:
             raise ValueError(
@@ -101,8 +110,20 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
 
 
+def _another_run() -> bool:
+    try:
+        ray.get_actor("TransferQueueController", namespace="transfer_queue")
+    except ValueError:
+        return False
+    return True
+
+
 def _alive() -> list[dict[str, Any]]:
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _gpus(nodes: list[dict[str, Any]]) -> int:
+    return int(sum(node["Resources"].get("GPU", 0) for node in nodes))
 
 
 def _with_gpus(nodes: list[dict[str, Any]], gpus: int) -> int:

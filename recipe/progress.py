@@ -100,15 +100,15 @@ class Console:
         self.bar.write(text, file=self.terminal)
 
     def _follow(self, start: int) -> None:
-        with open(self.log_path, errors="replace") as log:
+        with open(self.log_path, "rb") as log:
             log.seek(start)
             last_round = False
             while not last_round:
                 last_round = self.done.wait(0.2)
-                while (line := log.readline()).endswith("\n"):
-                    if MARK in line:
-                        self._show_report(line.split(MARK, 1)[1].strip())
-                log.seek(log.tell() - len(line.encode()))  # the rest of an unfinished line, for the next round
+                while (line := log.readline()).endswith(b"\n"):
+                    if MARK.encode() in line:
+                        self._show_report(line.decode(errors="replace").split(MARK, 1)[1].strip())
+                log.seek(-len(line), os.SEEK_CUR)  # the rest of an unfinished line, for the next round
 
     def _show_report(self, text: str) -> None:
         self.show(text)

@@ -41,6 +41,18 @@ def data_files(config: DictConfig, setting: str) -> list[Path]:
     return [Path(path).expanduser() for path in strings(config.data[setting]) if not path.startswith(remote)]
 
 
+def make_paths_absolute(config: DictConfig) -> None:
+    """The run's folder, its data and a model that is a folder: the other processes of a cluster start elsewhere."""
+    config.run_dir = str(Path(config.run_dir).expanduser().absolute())
+    config.trainer.default_local_dir = str(Path(config.trainer.default_local_dir).expanduser().absolute())
+    for setting in ("train_files", "val_files"):
+        if len(files := data_files(config, setting)) == len(strings(config.data[setting])):
+            config.data[setting] = [str(path.absolute()) for path in files]
+    model = Path(config.actor_rollout_ref.model.path).expanduser()
+    if model.is_dir():
+        config.actor_rollout_ref.model.path = str(model.absolute())
+
+
 def strings(value: object) -> list[str]:
     """Of a setting that takes one string or a list of them."""
     return [str(item) for item in value] if isinstance(value, list | ListConfig) else [str(value)]

@@ -67,13 +67,13 @@ cpu_environment() {
     export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
     export RAY_worker_niceness=${RAY_worker_niceness:-0} # Ray would put its workers behind everything else
     export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1}
+    export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=${RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:-0} # Ray warns otherwise
     quiet_environment
 }
 
 # Messages that say nothing to the user of a run.
 quiet_environment() {
     export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-WARNING}
-    export RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO=${RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO:-0}
     export RAY_USAGE_STATS_ENABLED=${RAY_USAGE_STATS_ENABLED:-0}
     export VLLM_NO_USAGE_STATS=${VLLM_NO_USAGE_STATS:-1}
     export TOKENIZERS_PARALLELISM=${TOKENIZERS_PARALLELISM:-false}

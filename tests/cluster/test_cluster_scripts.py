@@ -86,7 +86,7 @@ def test_every_way_trains_with_the_same_command(tmp_path):
 @pytest.mark.slow
 def test_the_training_command_is_accepted_by_us_and_by_verl(tmp_path):
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path)
-    rows = [make_row("math", "1 + 1?", "2", index=0, split="train", system_prompt=None)]
+    rows = [make_row("math", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(512)]
     for name in ("math", "math500"):
         write_rows(rows, tmp_path / f"{name}.parquet")
     environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}

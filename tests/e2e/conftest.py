@@ -1,6 +1,7 @@
 """Real runs of the real stack on a CPU: Ray, FSDP over gloo, vLLM's CPU build, the tiny policy."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +28,9 @@ class Run:
         command = [sys.executable, "-m", "recipe.main", f"run_dir={self.run_dir}", *overrides]
         self.run_dir.mkdir(parents=True, exist_ok=True)
         with open(self.run_dir / "console.txt", "a") as console:
-            return subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=console, stderr=console)
+            return subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=console, stderr=console, preexec_fn=_hear_ctrl_c
+            )
 
     def finish(self, *overrides: str) -> None:
         process = self.start(*overrides)
@@ -91,6 +94,11 @@ def stack(tmp_path_factory):
     for run in runs:
         for process in run.processes():
             process.kill()
+
+
+def _hear_ctrl_c() -> None:
+    """As in a terminal, also where these tests run in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _output(*command: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.checkpoints import INCOMPLETE, missing_files, newest_whole, publish, remove_old
-from recipe.run_dir import CONFIG_FILE, by_step, prepare_run_dir
+from recipe.run_dir import CONFIG_FILE, by_step, only_run_in, prepare_run_dir
 
 
 def write(directory: Path, step: int) -> Path:
@@ -88,11 +88,17 @@ def test_old_ones_are_kept_by_count(tmp_path):
 @pytest.fixture
 def config(tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"some data")
+    (tmp_path / "run").mkdir()
     return OmegaConf.create(
         {
             "run_dir": str(tmp_path / "run"),
             "data": {"train_files": str(tmp_path / "train.parquet")},
-            "trainer": {"resume_mode": "auto", "default_local_dir": "${run_dir}/checkpoints"},
+            "trainer": {
+                "resume_mode": "auto",
+                "default_local_dir": "${run_dir}/checkpoints",
+                "nnodes": 1,
+                "n_gpus_per_node": 2,
+            },
         }
     )
 
@@ -118,3 +124,26 @@ def test_a_run_does_not_go_on_with_another_file(config, tmp_path):
     config.data.train_files = [str(tmp_path / "other.parquet")]
     with pytest.raises(ValueError, match=r"train\.parquet is not what"):
         prepare_run_dir(config)
+    config.data.train_files = [str(tmp_path / "train.parquet"), str(tmp_path / "other.parquet")]
+    with pytest.raises(ValueError, match=r"other\.parquet is not what"):
+        prepare_run_dir(config)
+
+
+def test_a_run_goes_on_only_with_as_many_devices(config):
+    run_dir = prepare_run_dir(config)
+    (first,) = saved(run_dir / "checkpoints", 1)
+    for rank in range(2):
+        (first / "actor" / f"model_world_size_2_rank_{rank}.pt").write_bytes(b"")
+    prepare_run_dir(config)
+    config.trainer.nnodes = 2
+    with pytest.raises(ValueError, match=r"global_step_1 was written by 2 devices .* not by the 4 of trainer\.nnodes"):
+        prepare_run_dir(config)
+
+
+def test_one_run_at_a_time_in_a_folder(tmp_path):
+    folder = tmp_path / "made"
+    with only_run_in(folder), pytest.raises(ValueError, match=r"made belongs to a run that still goes on"):  # noqa: SIM117
+        with only_run_in(folder):
+            pass
+    with only_run_in(folder):
+        pass

@@ -22,7 +22,7 @@ def inputs(tmp_path_factory):
     """A model folder and data files that are fine as far as the checks look."""
     folder = tmp_path_factory.mktemp("inputs")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
-    rows = [make_row("arithmetic", "1 + 1?", "2", index=0, split="train", system_prompt=None)]
+    rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     return {
         "model": folder / "model",
         "train": write_rows(rows, folder / "train.parquet"),
@@ -56,6 +56,8 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("exploration.scale=-0.1", ["exploration.scale"]),
         ("+exploration.lambda=1", ["exploration", "lambda"]),
         ("algorithm.adv_estimator=grpo", ["algorithm.adv_estimator", "G2RL"]),
+        ("data.train_batch_size=64", ["32 rows", "data.train_batch_size=64"]),
+        ("trainer.total_training_steps=31", ["total_training_steps=31", "30 steps", "trainer.total_epochs=30"]),
         ("actor_rollout_ref.rollout.n=1", ["actor_rollout_ref.rollout.n", "at least 2"]),
         ("actor_rollout_ref.actor.ppo_mini_batch_size=5", ["data.train_batch_size", "ppo_mini_batch_size=5"]),
         ("trainer.n_gpus_per_node=3", ["data-parallel", "3"]),

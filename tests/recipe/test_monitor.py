@@ -88,7 +88,9 @@ def test_an_exception_is_its_last_line(cluster):
 
 def test_nodes_are_waited_for(cluster):
     wait_for_nodes(nodes=1, gpus=1, timeout_s=0)
-    with pytest.raises(RuntimeError, match=r"Ray has 1 nodes with 1 GPUs.*trainer\.nnodes=2"):
+    with pytest.raises(RuntimeError, match=r"Ray has 1 nodes with 1 GPUs, 1 GPUs in all.*trainer\.nnodes=2"):
         wait_for_nodes(nodes=2, gpus=1, timeout_s=0)
+    with pytest.raises(RuntimeError, match="nnodes=1 and 1 GPUs for the rollout"):
+        wait_for_nodes(nodes=1, gpus=1, standalone=1, timeout_s=0)
     with pytest.raises(RuntimeError, match="Ray has 0 nodes with 2 GPUs"):
         wait_for_nodes(nodes=1, gpus=2, timeout_s=0)

@@ -41,7 +41,7 @@ def inputs(tmp_path_factory):
         max_position_embeddings=32_768,
         tie_word_embeddings=True,
     ).save_pretrained(folder / "model")
-    rows = [make_row("arithmetic", "1 + 1?", "2", index=0, split="train", system_prompt=None)]
+    rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     write_rows(rows, folder / "train.parquet")
     return folder
 

@@ -20,9 +20,8 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp("inputs")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder)
     for name, source in {"train": "arithmetic", "math": "math", "math500": "math500", "dapo_math_17k": "math"}.items():
-        write_rows(
-            [make_row(source, "1 + 1?", "2", index=0, split="train", system_prompt=None)], folder / f"{name}.parquet"
-        )
+        rows = [make_row(source, "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(512)]
+        write_rows(rows, folder / f"{name}.parquet")
     (folder / "val.parquet").symlink_to("train.parquet")
     given = {"DRY_RUN": "1", "G2RL_DATA_PATH": str(folder), "PYTHON": sys.executable, "MODEL_FOLDER": str(folder)}
     return {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"} | given
