@@ -195,6 +195,10 @@ def _check_steps(config: DictConfig, rows: int) -> None:
         config.trainer.total_training_steps,
         config.trainer.total_epochs,
     )
+    if config.trainer.get("val_only", False):
+        return
+    if config.data.get("train_max_samples", -1) > 0:
+        rows = min(rows, config.data.train_max_samples)
     if rows < prompts:
         raise ValueError(f"data.train_files has {rows} rows, too few for one step of data.train_batch_size={prompts}.")
     if steps and steps > (most := rows // prompts * epochs):

@@ -79,14 +79,16 @@ class VLLMEmbedder:
     """vLLM's pooling engine."""
 
     def __init__(self, model: str, gpu_memory_utilization: float, max_tokens: int) -> None:
+        from transformers import AutoConfig
         from vllm import LLM
 
         self.name = model
+        own = AutoConfig.from_pretrained(model).get_text_config().max_position_embeddings
         self.engine = LLM(
             model,
             runner="pooling",
             gpu_memory_utilization=gpu_memory_utilization,
-            max_model_len=max_tokens,  # the model's own asks for a cache that its share does not hold
+            max_model_len=min(own, max_tokens),  # the model's own asks for a cache that its share does not hold
             enforce_eager=True,
         )
 

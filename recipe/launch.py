@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from recipe.errors import ProcessLost, WrongCluster
 from recipe.monitor import Monitor
-from recipe.nodes import check_nodes, wait_for_nodes
+from recipe.nodes import check_nodes, refuse_another_run, wait_for_nodes
 from recipe.progress import report
 from recipe.run_dir import STOP_FILE
 from recipe.settings import standalone_devices
 from recipe.watchdog import RUN_ID
+
+TOLD_TO_STOP = threading.Event()  # by SIGTERM
 
 
 def run_trainer(config: DictConfig) -> bool:
@@ -47,7 +50,7 @@ def run_trainer(config: DictConfig) -> bool:
         raise
     finally:
         runner.monitor.stop()
-    return runner.told_to_stop and not runner.stop_file.exists()
+    return TOLD_TO_STOP.is_set() and not runner.stop_file.exists()
 
 
 class _Runner:
@@ -56,7 +59,6 @@ class _Runner:
     def __init__(self, config: DictConfig) -> None:
         self.config = config
         self.stop_file = Path(config.run_dir) / STOP_FILE
-        self.told_to_stop = False
         self.monitor = Monitor()
         self._options: dict[str, Any] = {}
 
@@ -68,6 +70,7 @@ class _Runner:
         # Now, since `ray.init` sets a handler of its own, which ends the driver at once.
         signal.signal(signal.SIGTERM, self._terminate)
         self.monitor.start()
+        refuse_another_run()
         trainer = self.config.trainer
         wait_for_nodes(trainer.nnodes, trainer.n_gpus_per_node, standalone_devices(self.config))
         try:
@@ -79,7 +82,7 @@ class _Runner:
     def _terminate(self, *_: Any) -> None:
         # A file reaches the trainer on whatever node it is, in the middle of whatever it does.
         self.stop_file.touch()
-        self.told_to_stop = True
+        TOLD_TO_STOP.set()
 
 
 def _task_runner() -> type:

@@ -8,6 +8,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 from pathlib import Path
 
 import hydra
@@ -15,8 +16,9 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.errors import WrongCluster, in_one_line
+from recipe.launch import TOLD_TO_STOP, run_trainer
 from recipe.progress import LOG_FILE, Console
-from recipe.run_dir import STOP_FILE, only_run_in, prepare_run_dir
+from recipe.run_dir import only_run_in, prepare_run_dir
 from recipe.settings import make_paths_absolute
 
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -39,6 +41,8 @@ def main() -> int:
         status = _run(config)
 
     compose_and_run()
+    if status == FAILED and TOLD_TO_STOP.is_set():  # whoever sent it wants no restart
+        return TERMINATED
     done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
     if status == FAILED and done < allowed:
         print(f"restart {done + 1} of {allowed} in {PAUSE_BEFORE_RESTART_S:.0f} seconds", flush=True)
@@ -65,18 +69,18 @@ def _run(config: DictConfig) -> int:
     make_paths_absolute(config)
     OmegaConf.resolve(config)  # Hydra's own values are known in this process only
     run_dir = Path(config.run_dir)
-    try:
-        with only_run_in(run_dir):
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_run_in(run_dir))
             prepare_run_dir(config)
             announce(config, run_dir)
-            return _train(config, run_dir)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_SETTINGS
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return WRONG_SETTINGS
+        return _train(config, run_dir)
 
 
 def _train(config: DictConfig, run_dir: Path) -> int:
-    from recipe.launch import run_trainer
     from recipe.summary import summarize
     from recipe.watchdog import Watchdog
 
@@ -93,8 +97,6 @@ def _train(config: DictConfig, run_dir: Path) -> int:
             traceback.print_exc()
             console.show(f"error: {in_one_line(error)}")
             console.show(f"the whole story is in {run_dir / LOG_FILE}")
-            if (run_dir / STOP_FILE).exists():  # SIGTERM came first: whoever sent it wants no restart
-                return TERMINATED
             return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
             ray.shutdown()

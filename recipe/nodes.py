@@ -55,13 +55,7 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
 
     Raises:
         ValueError: nodes or slots are missing, or one of them cannot see what it needs.
-        RuntimeError: another run of verl is on this Ray.
     """
-    if _another_run():
-        raise RuntimeError(
-            "another run of verl uses this Ray, and TransferQueue would mix their samples; wait for its end, or give "
-            "this one a Ray of its own (ray_kwargs.ray_init.address=local)."
-        )
     wanted, gpus = config.trainer.nnodes, config.trainer.n_gpus_per_node
     nodes = _alive()
     found, devices = _gpus(nodes), trainer_devices(config) + standalone_devices(config)
@@ -110,12 +104,19 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
 
 
-def _another_run() -> bool:
+def refuse_another_run() -> None:
+    """
+    Raises:
+        RuntimeError: another run of verl is on this Ray.
+    """
     try:
         ray.get_actor("TransferQueueController", namespace="transfer_queue")
     except ValueError:
-        return False
-    return True
+        return
+    raise RuntimeError(
+        "another run of verl uses this Ray, and TransferQueue would mix their samples; wait for its end, or give this "
+        "one a Ray of its own (ray_kwargs.ray_init.address=local)."
+    )
 
 
 def _alive() -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ _STYLE = re.compile(r"\\(?:text|math|bold)?(?:text|math|bf|it|rm|sf|tt|normal|sy
 _NOISE = re.compile(r"[{}$*`]|\\[,;:! ]|~")
 _LEAD = re.compile(r"^(?:the\s+)?(?:correct\s+|final\s+)?(?:answer|option|choice)?(?:\s+is)?\s*:?\s*", re.IGNORECASE)
 _MARKED = re.compile(r"[(\[]\s*([A-Za-z])\s*[)\]]")
-_ANOTHER = re.compile(rf"(?:[)\]]|,|&|/|\band\b|\bor\b)\s*{_MARKED.pattern}")
+_OPTION = re.compile(rf"(?<!\w){_MARKED.pattern}")  # not the brackets of f(x)
 _PLAIN = re.compile(r"([A-Za-z])(?:\s*$|\s*[.:)](?:\s|$)|\s+[-–—]\s)")
 
 
@@ -22,12 +22,11 @@ def choice_letter(box: str, num_choices: int) -> str | None:
     two different options.
     """
     text = _NOISE.sub(" ", _STYLE.sub("", box)).strip()
+    marked = {letter.upper() for letter in _OPTION.findall(text)}
     text = _LEAD.sub("", text)
     match = _MARKED.match(text) or _PLAIN.match(text)
-    options = ascii_uppercase[:num_choices]
     letter = match.group(1).upper() if match else None
-    others = {other.upper() for other in _ANOTHER.findall(text)} & set(options)
-    return letter if letter is not None and letter in options and others <= {letter} else None
+    return letter if letter is not None and letter in ascii_uppercase[:num_choices] and marked <= {letter} else None
 
 
 def verify_choice(response: str, gold: str, num_choices: int) -> Verdict:

@@ -8,7 +8,7 @@ import re
 from fractions import Fraction
 
 from g2rl.verify.boxes import last_boxed
-from g2rl.verify.notation import clean, compact, is_list, split_unit, units_differ
+from g2rl.verify.notation import clean, compact, has_several_numbers, is_list, split_unit, units_differ
 from g2rl.verify.verdict import Verdict
 
 _INTEGER = r"[0-9]{1,40}"
@@ -52,6 +52,8 @@ def compare_plain(gold: str, answer: str) -> bool | None:
     (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
     if units_differ(gold_unit, answer_unit):
         return False
+    if has_several_numbers(gold) or has_several_numbers(answer):
+        return compact(gold) == compact(answer)
     gold_number, answer_number = (None if is_list(text) else _plain_number(compact(text)) for text in (gold, answer))
     if gold_number is not None and answer_number is not None:
         return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])

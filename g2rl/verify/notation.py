@@ -20,10 +20,12 @@ _POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
 
 _TEXT = r"\\(?:text|mbox|textrm|textnormal|textbf|textit|mathrm|operatorname|rm)\s*\{([^{}]*)\}"
 _LAYOUT = re.compile(r"\\(?:left|right|displaystyle|limits)(?![A-Za-z])|\\[!,;: ]|~|\$|\s")
+_DIGITS = r"\d{1,40}(?:\.\d{0,40})?"
 _SPACE = r"(?:\s|~|\\[,;: ])"
-_THOUSANDS_MARK = re.compile(r"(?<=\d)(?:\{,\}|,\\!|\\,|\\ |(?<!\d{4}) )(?=\d{3}(?!\d|/))")
+_THOUSANDS_MARK = re.compile(rf"(?<=\d)(?:\{{,\}}|,\\!|(?<!\d{{4}}){_SPACE})(?=\d{{3}}(?!\d))")
 _BETWEEN_DIGITS = re.compile(rf"(?<=\d){_SPACE}+(?=\d)")
-_MIXED_NUMBER = re.compile(rf"(?<![\d.,])(\d+){_SPACE}+(\d+)/(\d+)(?!\d)")
+_NUMBERS = re.compile(rf"(?<![\w^{{}}.]){_DIGITS}{_SPACE}+\d")  # not `\log_2 8`, `2^3 5`
+_MIXED_NUMBER = re.compile(rf"(?<![\d.,])(\d{{1,20}}){_SPACE}+([1-9]\d{{0,19}})/(\d{{1,20}})(?!\d)")
 _LIST = re.compile(rf",{_SPACE}")
 _FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
 _APPROXIMATELY = re.compile(r"^\s*\\(?:approx|simeq)(?![A-Za-z])")
@@ -46,7 +48,7 @@ _UNIT_REACH = 120  # characters at the end of an answer in which its unit is loo
 def clean(answer: str) -> str:
     """The answer without the marks that mean nothing: a final full stop, thousands marks, `\\approx`, kinds of frac."""
     answer = _APPROXIMATELY.sub("", answer).strip().rstrip(".,;").strip()
-    answer = _MIXED_NUMBER.sub(r"\1\\frac{\2}{\3}", _THOUSANDS_MARK.sub("", answer))
+    answer = _THOUSANDS_MARK.sub("", _MIXED_NUMBER.sub(_mixed_number, answer))
     answer = _FRACTION.sub(r"\\frac", answer).replace("\\varnothing", "\\emptyset")
     if letters := _LETTER_LIST.fullmatch(answer):
         answer = letters.group(1)
@@ -61,9 +63,19 @@ def compact(answer: str) -> str:
     return _LAYOUT.sub("", _BETWEEN_DIGITS.sub("|", re.sub(_TEXT, r"\1", answer)))
 
 
+def has_several_numbers(answer: str) -> bool:
+    """Digits, white space, digits: `12 3` is no number, and math-verify would add them up."""
+    return _NUMBERS.search(answer) is not None
+
+
 def is_list(answer: str) -> bool:
     """A comma with a space behind it separates: `81, 256` is two numbers, `81,256` one."""
     return _LIST.search(answer) is not None
+
+
+def _mixed_number(match: re.Match) -> str:
+    whole, numerator, denominator = match.groups()
+    return rf"{whole}\frac{{{numerator}}}{{{denominator}}}" if int(numerator) < int(denominator) else match.group()
 
 
 def _power_of_ten(match: re.Match) -> str:
@@ -93,7 +105,7 @@ def split_unit(answer: str) -> tuple[str, str | None]:
         unit = None
     elif match := _TEXT_UNIT.search(tail):
         words, power, over_words, over_power = match.groups()
-        words = _LAYOUT.sub(" ", words)
+        words, over_words = (text and _LAYOUT.sub(" ", text) for text in (words, over_words))
         if over_words is None and "/" in words:
             words, _, over_words = words.partition("/")
             power, over_power = None, power
@@ -102,7 +114,8 @@ def split_unit(answer: str) -> tuple[str, str | None]:
             return answer, None
         unit = _unit_name(words, power)
         if unit and over_words:
-            unit += f"/{_unit_name(over_words, over_power)}"
+            over = _unit_name(over_words, over_power)
+            unit = over and f"{unit}/{over}"
         if degree := _DEGREE.search(value):
             unit = {"C": "celsius", "F": "fahrenheit"}.get(words.strip(" ."), unit)
             match = degree

