@@ -2,7 +2,7 @@
 
 One run of GRPO asks for nothing, for features, for confidences, a step each. A machine that slows down slows all three.
 
-    .venv/bin/python benchmarks/log_prob_in_turns.py     # on a machine without a GPU, about 6 minutes on 2 cores
+    .venv/bin/python benchmarks/log_prob_in_turns.py     # on a machine without a GPU, about 5 minutes on 2 cores
 
 Prints medians over the steps and writes log_prob_in_turns.csv. `ref`, verl's own pass over the same tokens, is there to
 show what is noise.
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import step_cost
 from torch import Tensor
 
 from g2rl.methods.base import Method, Metrics, Samples
@@ -25,17 +26,12 @@ from g2rl.methods.base import Method, Metrics, Samples
 ROOT = Path(__file__).parents[1]
 ASKS_FOR = {"nothing (GRPO)": frozenset(), "features (G2RL)": {"features"}, "confidences (ProGRPO)": {"confidence"}}
 PARTS = ["old_log_prob", "ref"]
-STEPS, WARM_UP = 48, 3
+STEPS, WARM_UP = 33, 3
 SETTINGS = [
+    *step_cost.SETTINGS,
     "exploration._target_=log_prob_in_turns.InTurns",
     "algorithm.adv_estimator=in_turns",
-    "data.train_batch_size=16",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=16",
-    "actor_rollout_ref.actor.use_kl_loss=true",
     f"trainer.total_training_steps={STEPS}",
-    "trainer.val_before_train=false",
-    "trainer.test_freq=-1",
-    "trainer.save_freq=-1",
 ]
 
 
