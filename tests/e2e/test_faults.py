@@ -5,6 +5,7 @@ With `G2RL_FAULTS_TABLE=docs/faults.md` the results are written into that page, 
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -225,7 +226,9 @@ def write_table(page: Path, rows: list[Row]) -> None:
     head = text[: text.rindex("\n## ")] + "\n## What was seen\n\n"
     table = ["| fault | what the user sees | exit | ended after | last step | goes on at |", "|" + " --- |" * 6]
     for row in rows:
-        cells = [row.fault, row.seen or "nothing: there is nobody left to say it", row.status]
+        seen = re.sub(r"process \d+ on \S+,", "process PID on ADDRESS,", row.seen)
+        seen = re.sub(r"/\S+/checkpoints", "RUN_DIR/checkpoints", seen)
+        cells = [row.fault, seen or "nothing: there is nobody left to say it", row.status]
         cells += [f"{row.seconds:.0f} s", str(row.last_step), str(row.resumed_at)]
         table.append("| " + " | ".join(cells) + " |")
     page.write_text(head + "\n".join(table) + "\n")
