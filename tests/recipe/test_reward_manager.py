@@ -239,7 +239,7 @@ from verl.experimental.reward_loop.reward_loop import RewardLoopManager
 folder = sys.argv[1]
 config = OmegaConf.load(f"{folder}/config.yaml")
 tokenizer = AutoTokenizer.from_pretrained(folder)
-ray.init(num_cpus=2, include_dashboard=False)
+ray.init(address="local", num_cpus=2, include_dashboard=False)
 workers = RewardLoopManager(config).reward_loop_worker_handles
 
 def row(text, gold):
