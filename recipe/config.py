@@ -22,7 +22,7 @@ from g2rl.verify import check_data_sources
 from recipe.embedder import embedder_settings
 from recipe.environment import plugin_registered
 from recipe.reward_manager import reward_settings
-from recipe.settings import cpus_reserved, data_files, strings, trainer_devices, ulysses_size
+from recipe.settings import REMOTE, cpus_reserved, data_files, strings, trainer_devices, ulysses_size
 
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parent / name), replace=True)
@@ -176,8 +176,8 @@ def _in_hub_cache(name: str) -> bool:
 def _check_data(config: DictConfig) -> None:
     settings = reward_settings(config)
     sources: set[str] = set()
-    rows = dict.fromkeys(("train_files", "val_files"), 0)
-    for setting in ("train_files", "val_files"):
+    rows = {"train_files": 0, "val_files": 0}
+    for setting in rows:
         for path in data_files(config, setting):
             if not path.is_file():
                 raise ValueError(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
@@ -185,18 +185,14 @@ def _check_data(config: DictConfig) -> None:
             sources |= found.data_sources
             rows[setting] += found.count
     check_data_sources(sources, settings.verifiers)
-    if len(data_files(config, "train_files")) == len(strings(config.data.train_files)):
+    all_local = not any(path.startswith(REMOTE) for path in strings(config.data.train_files))
+    if all_local and not config.trainer.get("val_only", False):
         _check_steps(config, rows["train_files"])
 
 
 def _check_steps(config: DictConfig, rows: int) -> None:
-    prompts, steps, epochs = (
-        config.data.train_batch_size,
-        config.trainer.total_training_steps,
-        config.trainer.total_epochs,
-    )
-    if config.trainer.get("val_only", False):
-        return
+    prompts, trainer = config.data.train_batch_size, config.trainer
+    steps, epochs = trainer.total_training_steps, trainer.total_epochs
     if config.data.get("train_max_samples", -1) > 0:
         rows = min(rows, config.data.train_max_samples)
     if rows < prompts:

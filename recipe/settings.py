@@ -9,6 +9,8 @@ from omegaconf import DictConfig, ListConfig
 CPUS_PER_DEVICE = 3
 CPUS_FOR_CONTROL = 2
 
+REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
+
 
 def trainer_devices(config: DictConfig) -> int:
     return config.trainer.nnodes * config.trainer.n_gpus_per_node
@@ -36,9 +38,8 @@ def ulysses_size(config: DictConfig) -> int:
 
 
 def data_files(config: DictConfig, setting: str) -> list[Path]:
-    """The local files of `data.train_files` or `data.val_files`; verl fetches those of hdfs:// and s3:// itself."""
-    remote = ("hdfs://", "s3://")
-    return [Path(path).expanduser() for path in strings(config.data[setting]) if not path.startswith(remote)]
+    """The local files of `data.train_files` or `data.val_files`."""
+    return [Path(path).expanduser() for path in strings(config.data[setting]) if not path.startswith(REMOTE)]
 
 
 def make_paths_absolute(config: DictConfig) -> None:
@@ -46,8 +47,10 @@ def make_paths_absolute(config: DictConfig) -> None:
     config.run_dir = str(Path(config.run_dir).expanduser().absolute())
     config.trainer.default_local_dir = str(Path(config.trainer.default_local_dir).expanduser().absolute())
     for setting in ("train_files", "val_files"):
-        if len(files := data_files(config, setting)) == len(strings(config.data[setting])):
-            config.data[setting] = [str(path.absolute()) for path in files]
+        config.data[setting] = [
+            path if path.startswith(REMOTE) else str(Path(path).expanduser().absolute())
+            for path in strings(config.data[setting])
+        ]
     model = Path(config.actor_rollout_ref.model.path).expanduser()
     if model.is_dir():
         config.actor_rollout_ref.model.path = str(model.absolute())

@@ -52,12 +52,14 @@ def compare_plain(gold: str, answer: str) -> bool | None:
     (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
     if units_differ(gold_unit, answer_unit):
         return False
+    if compact(gold) == compact(answer) != "":
+        return True
     if has_several_numbers(gold) or has_several_numbers(answer):
-        return compact(gold) == compact(answer)
+        return False
     gold_number, answer_number = (None if is_list(text) else _plain_number(compact(text)) for text in (gold, answer))
-    if gold_number is not None and answer_number is not None:
-        return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
-    return True if compact(gold) == compact(answer) != "" else None
+    if gold_number is None or answer_number is None:
+        return None
+    return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
 
 
 def equal(gold: str, answer: str) -> bool:

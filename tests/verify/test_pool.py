@@ -66,7 +66,7 @@ def test_a_hanging_answer_is_wrong_counted_and_costs_the_limit(pool):
     start = time.perf_counter()
     (verdict,) = pool.verify_many([HANGS])
     assert verdict == Verdict(False, "9^{9^{9^9}}", "timeout")
-    assert TIMEOUT_S <= time.perf_counter() - start < TIMEOUT_S + 5  # on a busy machine too
+    assert TIMEOUT_S <= time.perf_counter() - start < TIMEOUT_S + 1
 
 
 def test_order_is_kept_under_random_timeouts(pool):
@@ -136,7 +136,7 @@ def test_hostile_texts(pool, answer):
     for response, gold in [(rf"\boxed{{{answer}}}", "x+1"), (answer, "x+1"), (r"\boxed{x+1}", answer)]:
         start = time.perf_counter()
         verdict = pool.submit(response, gold).result()
-        assert time.perf_counter() - start < TIMEOUT_S + 5  # on a busy machine too
+        assert time.perf_counter() - start < TIMEOUT_S + 1
         assert not verdict.correct
 
 
@@ -154,7 +154,7 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 def test_no_input_raises_or_outlives_the_limit(pool, response, gold, boxed):
     start = time.perf_counter()
     verdict = pool.submit(rf"\boxed{{{response}}}" if boxed else response, gold).result()
-    assert time.perf_counter() - start < TIMEOUT_S + 5  # on a busy machine too
+    assert time.perf_counter() - start < TIMEOUT_S + 1
     assert isinstance(verdict.correct, bool)
     assert verdict.failure is None or not verdict.correct
 
