@@ -8,6 +8,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from g2rl.markdown import markdown_table
+
 DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
 
 # What the papers say of their decoding, where it depends on the model for each. arXiv:2512.15687: section 4 and
@@ -90,10 +92,8 @@ def comparison_rows(results: Sequence[tuple[str, dict[str, Any]]]) -> tuple[list
 
 
 def markdown(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    lines = [f"| benchmark | run | {' | '.join(columns)} |", "| --- | --- |" + " ---: |" * len(columns)]
-    for row in rows:
-        lines.append(f"| {row.benchmark} | {row.name} | {' | '.join(row.cells.get(c, '') for c in columns)} |")
-    return "\n".join(lines)
+    cells = [[row.benchmark, row.name, *(row.cells.get(column, "") for column in columns)] for row in rows]
+    return markdown_table([["benchmark", "run", *columns], *cells], text_columns=2)
 
 
 def latex(columns: Sequence[str], rows: Sequence[Row]) -> str:

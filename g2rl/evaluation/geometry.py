@@ -23,6 +23,7 @@ from g2rl.evaluation.sampling import check_language_model_head
 from g2rl.features import check_plain_logits, gradient_features
 from g2rl.files import atomic_file
 from g2rl.geometry import group_cosines, negative_share
+from g2rl.markdown import markdown_table
 
 PUBLISHED = {  # arXiv:2512.15687, §3.5: AIME25, 8 samples a problem, Qwen3-4B-Base
     "mean_gradient_cosine": {"grpo": 0.208, "g2rl": 0.064},
@@ -124,22 +125,19 @@ def summary(pairs: Pairs, *, seed: int = 0) -> dict[str, Any]:
 
 def geometry_table(summaries: Mapping[str, Mapping[str, Any]]) -> str:
     """Markdown: our models with 95 % intervals, then the published numbers."""
-    lines = [
-        "| model | mean gradient cosine | negative pairs (%) | mean semantic cosine |",
-        "| --- | ---: | ---: | ---: |",
-    ]
+    rows = [["model", "mean gradient cosine", "negative pairs (%)", "mean semantic cosine"]]
     scales = {"mean_gradient_cosine": (1, 3), "negative_share": (100, 2), "mean_semantic_cosine": (1, 3)}
     for label, numbers in summaries.items():
         cells = []
         for name, (scale, digits) in scales.items():
             mean, low, high = (f"{scale * numbers[name][part]:.{digits}f}" for part in ("mean", "low", "high"))
             cells.append(f"{mean} [{low}, {high}]")
-        lines.append(f"| {label} | {' | '.join(cells)} |")
+        rows.append([label, *cells])
     for method in ("grpo", "evol", "g2rl"):
         values = {name: PUBLISHED[name].get(method) for name in scales}
         cells = [f"{scales[n][0] * v:.{scales[n][1]}f}" if v is not None else "" for n, v in values.items()]
-        lines.append(f"| {method} (arXiv:2512.15687, aime25) | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([f"{method} (arXiv:2512.15687, aime25)", *cells])
+    return markdown_table(rows)
 
 
 def write_pairs(pairs: Mapping[str, Pairs], path: Path) -> None:

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from g2rl.markdown import markdown_table
 from g2rl.report.curves import plot_curves, plot_pass_at_k
 from g2rl.report.page import write_page
 from g2rl.report.runs import by_label, load_run
-from g2rl.report.table import markdown, training_rows
+from g2rl.report.table import training_rows
 
 CURVES = "Training curves. Line: mean over seeds; band: from the lowest to the highest seed."
 PASS_AT_K = (
@@ -43,7 +44,7 @@ def write_report(arguments: Sequence[str], out: Path) -> None:
             pictures.append((out / name, caption))
     write_page(groups, pictures, out / "report.html")
     if rows := training_rows(groups):
-        print(markdown(rows), "", sep="\n")
+        print(markdown_table(rows), "", sep="\n")
     print(*(path for path, _ in pictures), out / "report.html", sep="\n")
 
 

@@ -3,18 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from g2rl.markdown import Rows, markdown_table
 from g2rl.report.runs import Run, read_metrics
 from g2rl.report.single import metric_title, shown, start_and_end
-
-Rows = list[list[str]]
-"""Cells of a table; the first row is its head."""
 
 
 def summary_table(metrics_path: Path | str) -> str:
     """A Markdown table of one run."""
     ends = start_and_end(read_metrics(Path(metrics_path)))
     rows = [[metric_title(name), shown(name, start), shown(name, end)] for name, (start, end) in ends.items()]
-    return markdown([["metric", "start", "end"], *rows])
+    return markdown_table([["metric", "start", "end"], *rows])
 
 
 def training_rows(groups: Mapping[str, Sequence[Run]]) -> Rows:
@@ -30,17 +28,6 @@ def training_rows(groups: Mapping[str, Sequence[Run]]) -> Rows:
         pairs = [[of_run[name] for of_run in of_label if name in of_run] for of_label in ends.values()]
         rows.append([metric_title(name), *(_change(name, of_label) for of_label in pairs)])
     return rows
-
-
-def markdown(rows: Rows) -> str:
-    """The first column to the left, the others to the right, all as wide as their widest cell."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rule = ["---", *["---:"] * (len(widths) - 1)]
-    lines = []
-    for row in [rows[0], rule, *rows[1:]]:
-        numbers = [f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append(f"| {' | '.join([f'{row[0]:<{widths[0]}}', *numbers])} |")
-    return "\n".join(lines)
 
 
 def _change(name: str, pairs: Sequence[tuple[float, float]]) -> str:
