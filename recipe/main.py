@@ -72,8 +72,8 @@ def _run(config: DictConfig) -> int:
     with ExitStack() as stack:
         try:
             stack.enter_context(only_run_in(run_dir))
-            prepare_run_dir(config)
             announce(config, run_dir)
+            prepare_run_dir(config)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG_SETTINGS

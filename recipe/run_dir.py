@@ -3,11 +3,13 @@
 import fcntl
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from g2rl.files import atomic_file
 from recipe.settings import data_files, trainer_devices
@@ -17,22 +19,27 @@ DATA_FILE = "data.json"
 STOP_FILE = "stop_after_this_step"
 LOCK_FILE = "lock"
 
+# What a run cannot change on its way without becoming another; the rest it may, and says so.
+SAME_RUN = ("exploration", "algorithm", "actor_rollout_ref.model.path", "data.seed", "data.train_batch_size")
+
 
 def prepare_run_dir(config: DictConfig) -> Path:
     """Begin a run in the folder, or go on with the one in it.
 
     Raises:
-        ValueError: it has checkpoints, and a training file is no longer the one they were made with, or they were
-            written by another number of devices.
+        ValueError: it has checkpoints that `trainer.resume_mode` would not go on from; or a training file, the method
+            or another setting of `SAME_RUN`, or the number of devices is no longer the one they were made with.
     """
     run_dir = Path(config.run_dir)
     (run_dir / STOP_FILE).unlink(missing_ok=True)
 
     data = {str(path): _digest(path) for path in data_files(config, "train_files")}
-    resumes = config.trainer.resume_mode != "disable" and by_step(Path(config.trainer.default_local_dir))
-    if resumes:
-        _check_devices(resumes[-1], trainer_devices(config))
-    if resumes and (run_dir / DATA_FILE).exists():
+    start = _start(config)
+    if start:
+        _check_devices(start, trainer_devices(config))
+    if start and (run_dir / CONFIG_FILE).exists():
+        _check_settings(OmegaConf.load(run_dir / CONFIG_FILE), config, run_dir)
+    if start and (run_dir / DATA_FILE).exists():
         before = json.loads((run_dir / DATA_FILE).read_text())
         changed = [path for path in {**before, **data} if before.get(path) != data.get(path)]
         if changed:
@@ -68,8 +75,61 @@ def only_run_in(run_dir: Path) -> Iterator[None]:
 
 
 def by_step(directory: Path) -> list[Path]:
-    """The folders `global_step_N`, in order of N."""
-    return sorted(directory.glob("global_step_*"), key=lambda path: int(path.name.rpartition("_")[2]))
+    """The folders `global_step_N`, in order of N. Copies under other names are their owner's."""
+    return sorted((path for path in directory.glob("global_step_*") if _STEP.fullmatch(path.name)), key=_step)
+
+
+_STEP = re.compile(r"global_step_\d+")
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.rpartition("_")[2])
+
+
+def _start(config: DictConfig) -> Path | None:
+    """The checkpoint to go on from; None for a run from the beginning.
+
+    New checkpoints among later ones of another run would be taken for old ones and removed.
+    """
+    trainer, there = config.trainer, by_step(Path(config.trainer.default_local_dir))
+    starts = {
+        "auto": there[-1] if there else None,
+        "resume_path": Path(trainer.resume_from_path or ""),
+        "disable": None,
+    }
+    if trainer.resume_mode not in starts:
+        raise ValueError(f"trainer.resume_mode={trainer.resume_mode} is none of {', '.join(starts)}.")
+    start = starts[trainer.resume_mode]
+    if start and not (_STEP.fullmatch(start.name) and start.is_dir()):
+        raise ValueError(f"trainer.resume_from_path={trainer.resume_from_path} is no folder global_step_N.")
+    if there and (start is None or _step(start) < _step(there[-1])):
+        raise ValueError(
+            f"trainer.resume_mode={trainer.resume_mode} would leave out {there[-1]}, which is later; "
+            f"name another run_dir, or move it away."
+        )
+    return start
+
+
+def _check_settings(before: DictConfig | ListConfig, config: DictConfig, run_dir: Path) -> None:
+    old, new = (dict(_leaves(OmegaConf.to_container(c, resolve=True))) for c in (before, config))
+    for name in {**old, **new}:
+        if old.get(name) == new.get(name):
+            continue
+        if any(name == same or name.startswith(f"{same}.") for same in SAME_RUN):
+            raise ValueError(
+                f"{name} is {new.get(name)}, and the run in {run_dir} began with {old.get(name)}; name another "
+                f"run_dir, or go on with the old value."
+            )
+        print(f"{name} is {new.get(name)} from now on, and was {old.get(name)}", flush=True)
+
+
+def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of every setting of nested dictionaries."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _check_devices(checkpoint: Path, devices: int) -> None:

@@ -8,6 +8,13 @@ SEEDS=${SEEDS:-1 2 3}
 METHODS=${METHODS:-grpo entropy evol g2rl progrpo}
 OUT=${OUT:-outputs/compare_cpu}
 
+mkdir -p "$OUT"
+if [[ -f $OUT/overrides && $(<"$OUT/overrides") != "$*" ]]; then
+    echo "error: the runs in $OUT were made with '$(<"$OUT/overrides")'; give the same overrides, or another OUT." >&2
+    exit 2
+fi
+echo "$*" >"$OUT/overrides"
+
 runs=()
 for seed in $SEEDS; do
     for method in $METHODS; do

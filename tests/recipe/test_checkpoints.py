@@ -92,9 +92,12 @@ def config(tmp_path):
     return OmegaConf.create(
         {
             "run_dir": str(tmp_path / "run"),
-            "data": {"train_files": str(tmp_path / "train.parquet")},
+            "data": {"train_files": str(tmp_path / "train.parquet"), "seed": 1, "train_batch_size": 4},
+            "exploration": {"_target_": "g2rl.methods.g2rl.G2RL", "form": "equation"},
+            "actor_rollout_ref": {"actor": {"optim": {"lr": 1e-6}}},
             "trainer": {
                 "resume_mode": "auto",
+                "resume_from_path": None,
                 "default_local_dir": "${run_dir}/checkpoints",
                 "nnodes": 1,
                 "n_gpus_per_node": 2,
@@ -113,8 +116,60 @@ def test_a_run_goes_on_only_with_its_data(config, tmp_path):
     (tmp_path / "train.parquet").write_bytes(b"some data")
     with pytest.raises(ValueError, match=r"train\.parquet is not what .*run was trained on.*another run_dir"):
         prepare_run_dir(config)
+
+
+def test_a_run_from_the_beginning_takes_no_folder_with_checkpoints(config):
+    run_dir = prepare_run_dir(config)
+    _, second = saved(run_dir / "checkpoints", 1, 2)
     config.trainer.resume_mode = "disable"
+    with pytest.raises(ValueError, match=r"resume_mode=disable would leave out .*global_step_2.*another run_dir"):
+        prepare_run_dir(config)
+    config.trainer.resume_mode, config.trainer.resume_from_path = "resume_path", str(second.with_name("global_step_1"))
+    with pytest.raises(ValueError, match=r"resume_mode=resume_path would leave out .*global_step_2"):
+        prepare_run_dir(config)
+    config.trainer.resume_from_path = str(second)
     prepare_run_dir(config)
+    for path in (str(run_dir), str(second.with_name("global_step_7")), None):
+        config.trainer.resume_from_path = path
+        with pytest.raises(ValueError, match=f"resume_from_path={path} is no folder global_step_N"):
+            prepare_run_dir(config)
+    config.trainer.resume_mode = "never"
+    with pytest.raises(ValueError, match="resume_mode=never is none of auto, resume_path, disable"):
+        prepare_run_dir(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("exploration.form", "prose"), ("+exploration.scale", 1.0), ("data.seed", 2), ("data.train_batch_size", 8)],
+)
+def test_a_run_does_not_become_another_on_its_way(config, name, value):
+    run_dir = prepare_run_dir(config)
+    before = (run_dir / CONFIG_FILE).read_text()
+    OmegaConf.update(config, name.lstrip("+"), value)
+    prepare_run_dir(config)  # nothing was trained yet
+    (run_dir / CONFIG_FILE).write_text(before)
+    saved(run_dir / "checkpoints", 1)
+    with pytest.raises(
+        ValueError, match=rf"{name.lstrip('+')} is {value}, and the run in .* began with .*another run_dir"
+    ):
+        prepare_run_dir(config)
+    assert (run_dir / CONFIG_FILE).read_text() == before
+
+
+def test_what_a_run_may_change_it_says(config, capsys):
+    saved(prepare_run_dir(config) / "checkpoints", 1)
+    prepare_run_dir(config)
+    assert capsys.readouterr().out == ""
+    config.actor_rollout_ref.actor.optim.lr = 2e-6
+    prepare_run_dir(config)
+    assert capsys.readouterr().out == "actor_rollout_ref.actor.optim.lr is 2e-06 from now on, and was 1e-06\n"
+
+
+def test_a_copy_under_another_name_is_not_a_checkpoint_of_the_run(tmp_path):
+    saved(tmp_path, 1, 2)
+    (tmp_path / "global_step_1").rename(tmp_path / "global_step_1_best")
+    remove_old(tmp_path, keep=1)
+    assert sorted(path.name for path in tmp_path.glob("global_step_*")) == ["global_step_1_best", "global_step_2"]
 
 
 def test_a_run_does_not_go_on_with_another_file(config, tmp_path):
