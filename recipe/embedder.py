@@ -4,6 +4,7 @@ On a CPU the model runs in the actor; on GPUs vLLM's pooling engine does, on a s
 Texts that cannot be embedded are an error that ends the run, never a made-up vector.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,8 @@ class VLLMEmbedder:
     """vLLM's pooling engine."""
 
     def __init__(self, model: str, gpu_memory_utilization: float, max_tokens: int) -> None:
+        # Where Ray was told to leave CUDA_VISIBLE_DEVICES alone, verl's workers choose their device themselves.
+        os.environ["CUDA_VISIBLE_DEVICES"] = str(ray.get_runtime_context().get_accelerator_ids()["GPU"][0])
         from transformers import AutoConfig
         from vllm import LLM
 

@@ -1,4 +1,4 @@
-"""verl's V1 trainers with an exploration method: three hooks around the log-prob pass, the advantage and validation.
+"""verl's V1 trainers with an exploration method: hooks around mini-batches, log-probs, advantages, validation.
 
 The trainer does not know which method runs: it asks the method what it needs, fetches that, and lets verl go on.
 
@@ -6,6 +6,7 @@ Shape suffixes: N responses (rows of the batch), H hidden size.
 """
 
 import logging
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from recipe.config import build_method
 from recipe.embedder import answer_text, start_embedder
 from recipe.engine import FEATURES_FLAG
 from recipe.estimators import ExplorationEstimator
+from recipe.mini_batches import mini_batch_order
 from recipe.progress import RunLog, report
 from recipe.reward_manager import reward_metrics, reward_settings
 from recipe.worker import ExplorationDetachWorker, ExplorationWorker
@@ -72,9 +74,26 @@ class ExplorationHooks(WholeCheckpoints):
             self._embedder = start_embedder(
                 self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0]
             )
+            # vLLM measures the device while it loads, so the rollout must not take or give back memory meanwhile.
+            ray.get(self._embedder.__ray_ready__.remote())
         report(f"ready at step {self.global_steps} of {self.total_training_steps}")
+        if self.global_steps >= self.total_training_steps:
+            report("nothing is left to train: raise trainer.total_training_steps, or name another run_dir")
 
     # ------------------------------------------------------------------ a step
+
+    def _balance_batch(self, batch: KVBatchMeta, metrics: dict, *args: Any, **options: Any) -> KVBatchMeta:
+        batch = super()._balance_batch(batch, metrics, *args, **options)
+        actor = self.config.actor_rollout_ref.actor
+        batch.reorder(
+            mini_batch_order(
+                batch.keys,
+                batch.tags,
+                rows_of_mini_batch=actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n,
+                devices=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
+            )
+        )
+        return batch
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         batch.extra_info[FEATURES_FLAG] = "features" in self.method.inputs
@@ -153,13 +172,11 @@ class ExplorationHooks(WholeCheckpoints):
             data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=expected_acc_counts
         )
         answers = [pred or None for pred in reward_extra_infos_dict["pred"]]
-        return metrics | validation_metrics(
-            data_sources,
-            sample_uids,
-            reward_extra_infos_dict["acc"],
-            answers,
-            equal_many=equal_in_pool(self._verifiers),
-        )
+        samples = list(zip(data_sources, sample_uids, reward_extra_infos_dict["acc"], answers, strict=True))
+        there = Counter((str(source), str(uid)) for source, uid, _, _ in samples)
+        for problem, expected in (expected_acc_counts or {}).items():  # what could not be sampled is wrong
+            samples += [(*problem, 0.0, None)] * (expected - there[problem])
+        return metrics | validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
 
     def on_validate_begin(self) -> None:
         super().on_validate_begin()

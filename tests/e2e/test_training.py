@@ -4,9 +4,16 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from g2rl.evaluation.embedding import Embedder, default_embedding_model
+from g2rl.methods.base import Method, Samples
+from g2rl.methods.evol import EVOL
+from g2rl.methods.g2rl import G2RL
+from g2rl.methods.progrpo import ProGRPO
 
 pytestmark = pytest.mark.e2e
 
@@ -23,6 +30,13 @@ SMALL = [
     "trainer.max_actor_ckpt_to_keep=null",
 ]
 
+TWO_STEPS = [
+    "trainer.n_gpus_per_node=2",  # so that the method's own tensors travel
+    "trainer.total_training_steps=2",
+    "trainer.val_before_train=false",
+    "trainer.test_freq=-1",
+]
+
 DIFFERS = re.compile("^timing|perf/|seconds|^val-.*(best|worst|maj)@")
 
 LOGGED = ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
@@ -33,28 +47,54 @@ def metrics(run_dir: Path) -> list[dict]:
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
-def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probs [L] and feature [H] of one response, one sequence at a time, by autograd at the LM head's input."""
+def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Log-probs of the prompt's tokens but the first and of the response's [L], and the response's feature [H].
+
+    One sequence at a time, by autograd at the LM head's input.
+    """
     model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32)
+    tokens = torch.cat([prompt, response])
     with torch.no_grad():
-        hidden = model.model(torch.cat([prompt, response])[None]).last_hidden_state[0]
-    hidden = hidden[len(prompt) - 1 : -1].double().requires_grad_()
+        hidden = model.model(tokens[None]).last_hidden_state[0]
+    hidden = hidden[:-1].double().requires_grad_()
     log_probs = torch.log_softmax(hidden @ model.lm_head.weight.detach().double().T, dim=-1)
-    log_probs = log_probs[torch.arange(len(response)), response]
-    log_probs.sum().backward()
-    return log_probs.detach(), hidden.grad.mean(dim=0)
+    log_probs = log_probs[torch.arange(len(tokens) - 1), tokens[1:]]
+    log_probs[len(prompt) - 1 :].sum().backward()
+    of_prompt, of_response = log_probs.detach().split([len(prompt) - 1, len(response)])
+    return of_prompt, of_response, hidden.grad[len(prompt) - 1 :].mean(dim=0)
 
 
 def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = True) -> None:
-    rows = torch.load(run_dir / f"probe_{step}.pt")
+    rows = torch.load(run_dir / f"probe_{step}.pt", weights_only=False)
     for i in range(len(rows["prompts"])):
-        log_probs, feature = recompute(model_path, rows["prompts"][i], rows["responses"][i])
+        _, log_probs, feature = recompute(model_path, rows["prompts"][i], rows["responses"][i])
         torch.testing.assert_close(rows["old_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
         if same_policy:  # vLLM computes with the same weights
             torch.testing.assert_close(rows["rollout_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
         cosine = torch.cosine_similarity(rows["features"][i].double(), feature, dim=0)
         assert cosine >= 0.9999, (step, i, cosine)
         torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
+
+
+def samples_of(rows: dict, **inputs: torch.Tensor) -> Samples:
+    return Samples(
+        rewards=torch.stack([row.sum() for row in rows["rm_scores"]]),
+        group_ids=torch.from_numpy(np.unique(rows["uid"], return_inverse=True)[1]),
+        valid=torch.tensor([bool(extra["reward_extra_info"]["pred"]) for extra in rows["extra_fields"]]),
+        **inputs,
+    )
+
+
+def check_advantages(rows: dict, samples: Samples, method: Method) -> None:
+    """What reached the update, row by row, is the method's word on these samples, standardised in a plain loop."""
+    shaped, _ = method.shape_rewards(samples)
+    advantages = torch.empty_like(shaped)
+    for group in samples.group_ids.unique():
+        own = shaped[samples.group_ids == group]
+        advantages[samples.group_ids == group] = (own - own.mean()) / (own.std() + 1e-6)
+    advantages, _ = method.reweight_advantages(advantages, samples)
+    for row, expected in zip(rows["advantages"], advantages, strict=True):
+        torch.testing.assert_close(row, expected.expand_as(row).to(row.dtype), atol=2e-3, rtol=1e-3)
 
 
 def test_one_rank_survives_kill_and_resumes(stack):
@@ -80,6 +120,9 @@ def test_one_rank_survives_kill_and_resumes(stack):
     check_step(run.run_dir, 1, tiny)
     check_step(run.run_dir, 2, checkpoints / "global_step_1/actor/huggingface")
     check_step(run.run_dir, 4, checkpoints / "global_step_3/actor/huggingface")
+    for step in (1, 2, 4):
+        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        check_advantages(rows, samples_of(rows, features=torch.stack(rows["features"])), G2RL())
     first, last = metrics(run.run_dir)[0]["data"], metrics(run.run_dir)[-1]["data"]
     assert first["val/arithmetic/pass@1"] > 0
     missing = {f"exploration/{name}" for name in LOGGED} - last.keys()
@@ -105,9 +148,42 @@ def test_two_ranks_with_packed_sequences_and_dynamic_batches(stack):
     check_step(run.run_dir, 1, Path(run.environment["G2RL_MODEL_PATH"]))
     check_step(run.run_dir, 2, run.run_dir / "checkpoints/global_step_1/actor/huggingface")
     for step in (1, 2):
-        rows = torch.load(run.run_dir / f"probe_{step}.pt")
+        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
         for advantage, grpo in zip(rows["advantages"], rows["grpo"], strict=True):
             assert torch.equal(advantage, grpo)
+
+
+@pytest.mark.slow
+def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
+    run = stack("progrpo")
+    run.finish(*SMALL, *TWO_STEPS, "exploration=progrpo", "exploration.log_geometry=true")
+    run.assert_all_gone()
+    models = [Path(run.environment["G2RL_MODEL_PATH"]), run.run_dir / "checkpoints/global_step_1/actor/huggingface"]
+    for step, model in enumerate(models, start=1):
+        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        pairs = [recompute(model, p, r) for p, r in zip(rows["prompts"], rows["responses"], strict=True)]
+        of_prompt = torch.tensor([prompt.mean().exp() for prompt, _, _ in pairs]).float()
+        least_sure = [response.sort().values[: max(1, len(response) // 5)] for _, response, _ in pairs]
+        of_response = torch.tensor([tokens.mean().exp() for tokens in least_sure]).float()
+        check_advantages(
+            rows, samples_of(rows, prompt_confidence=of_prompt, response_confidence=of_response), ProGRPO()
+        )
+        assert "exploration/advantage_shift_mean" in metrics(run.run_dir)[step - 1]["data"]
+
+
+@pytest.mark.slow
+def test_evol_rewards_what_the_embeddings_say(stack):
+    run = stack("evol")
+    run.finish(*SMALL, *TWO_STEPS, "exploration=evol", "exploration.log_geometry=true")
+    run.assert_all_gone()
+    embedder = Embedder(default_embedding_model(), torch.device("cpu"))
+    tokenizer = AutoTokenizer.from_pretrained(run.environment["G2RL_MODEL_PATH"])
+    for step in (1, 2):
+        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        texts = [tokenizer.decode(response, skip_special_tokens=True) for response in rows["responses"]]
+        samples = samples_of(rows, embeddings=torch.from_numpy(embedder.embed(texts)))
+        check_advantages(rows, samples, EVOL())
+        assert "exploration/shaped_reward_max" in metrics(run.run_dir)[step - 1]["data"]
 
 
 @pytest.mark.slow

@@ -11,13 +11,14 @@ from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
 FIELDS = ["prompts", "responses", "old_log_probs", "rollout_log_probs", "features", "advantages", "rm_scores"]
+NOT_TENSORS = ["uid", "extra_fields"]
 
 
 class Probe(CheckpointCallback):
     def on_save(self, trainer, global_step: int, checkpoint_dir: str, async_save: bool = False, **kwargs) -> None:
         if os.environ.get("PROBE_FAILS_AT_STEP") == str(global_step):
             raise RuntimeError(f"the probe fails at step {global_step}")
-        rows = {name: [] for name in [*FIELDS, "response_mask", "uid"]}
+        rows = {name: [] for name in [*FIELDS, "response_mask", *NOT_TENSORS]}
         for key, tag in tq.kv_list("train")["train"].items():
             if tag.get("is_prompt", False):
                 continue
@@ -25,7 +26,7 @@ class Probe(CheckpointCallback):
             if "old_log_probs" not in data.keys():  # noqa: SIM118  (sampled for a later step)
                 continue
             for name, values in rows.items():
-                values.append(data[name][0].clone() if name != "uid" else data[name][0])
+                values.append(data[name][0] if name in NOT_TENSORS else data[name][0].clone())
         mask = pad_sequence(rows["response_mask"], batch_first=True)
         scores = pad_sequence(rows["rm_scores"], batch_first=True)
         grpo, _ = compute_grpo_outcome_advantage(scores, mask, rows["uid"])
