@@ -72,7 +72,7 @@ def reward_settings(config: DictConfig) -> RewardSettings:
         ValueError: a setting that does not exist, or a value that it cannot take; names both.
     """
     try:
-        given = OmegaConf.to_container(config.reward.reward_kwargs, resolve=True)  # max_resp_len refers to data
+        given = OmegaConf.to_container(config.reward.reward_kwargs, resolve=True)
         merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), given)
         settings = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -93,8 +93,9 @@ def overlong_penalty(response_length: int, settings: RewardSettings) -> float:
 def reward_metrics(extra_infos: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """A step's metrics from the `reward_extra_info` of its responses (at least one).
 
-    `reward/timeouts`, `crashes`, `truncated` and `no_answer` count responses by their `verdict`; `seconds_p50` and
-    `seconds_p99` are of the time from a response's arrival at the reward worker to its verdict, waiting included.
+    `reward/timeouts`, `crashes`, `truncated` and `no_answer` count responses by their `verdict` (with a rollout apart
+    verl logs the mean over the `parameter_sync_step` batches of a step); `seconds_p50` and `seconds_p99` are of the
+    time from a response's arrival at the reward worker to its verdict, waiting included.
     """
     extra_infos = list(extra_infos)
     verdicts = [info["verdict"] for info in extra_infos]

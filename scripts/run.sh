@@ -29,6 +29,7 @@ else
 fi
 for argument in "$@"; do
     [[ $argument == task=* ]] && task=${argument#task=}
+    [[ $argument == model=* ]] && MODEL=${argument#model=}
 done
 settings+=(exploration="$METHOD" model="$MODEL" task="$task")
 

@@ -49,6 +49,13 @@ def test_every_script_composes_a_valid_configuration(script, environment):
     assert config["trainer"]["device"] == ("cpu" if script.endswith("_cpu.sh") else "cuda")
 
 
+def test_another_model_behind_a_script_is_the_one_that_is_trained(environment):
+    config = dry_run("run_g2rl_cpu.sh", environment, "model=qwen3_1_7b")
+    assert config["trainer"]["experiment_name"] == "g2rl-qwen3_1_7b-arithmetic"
+    assert config["data"]["max_response_length"] == 8192
+    assert config["actor_rollout_ref"]["actor"]["optim"]["lr"] == 5e-7
+
+
 def test_the_papers_setting(environment):
     config = dry_run("run_g2rl_qwen3_4b.sh", environment, "exploration.form=prose")
     assert config["exploration"]["form"] == "prose"
