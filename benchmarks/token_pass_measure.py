@@ -43,6 +43,8 @@ def peak_megabytes(run: Callable[[], object], device: str) -> float:
     """Memory a run needs on top of its inputs: the allocator's peak on CUDA, resident memory on a CPU (Linux)."""
     gc.collect()
     if device == "cuda":
+        run()  # cuBLAS takes its workspace at its first call and keeps it
+        torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         run()

@@ -14,7 +14,14 @@ from torch import Tensor
 from g2rl.ops import token_pass
 
 EPS = 1e-8
-TRANSFORMS = ("final_logit_softcapping", "logits_scaling", "logit_scale")  # of Gemma, Granite, Cohere
+TRANSFORMS = (
+    "final_logit_softcapping",  # of Gemma
+    "logits_scaling",  # Granite
+    "logit_scale",  # Cohere
+    "lm_head_multiplier",  # Falcon-H1
+    "logits_soft_cap",  # RecurrentGemma
+    "output_logit_soft_cap",  # xLSTM
+)
 
 
 class TokenPass(NamedTuple):

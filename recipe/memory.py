@@ -198,7 +198,9 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
 
     forward = _forward_activations(shape, computed)
     tokens = now.log_prob_tokens
-    pooled = min(tokens, 2 * CHUNK) * shape.vocabulary * FLOAT32  # logits of a chunk, residuals of its sequences
+    # Logits of a chunk; residuals of its sequences, on GPUs with what their product takes (g2rl/ops/matmul.py).
+    residual = FLOAT32 if config.trainer.device == "cpu" else FLOAT32 + 14
+    pooled = shape.vocabulary * (min(tokens, CHUNK) * FLOAT32 + min(now.sequences, CHUNK) * residual)
     with_reference = need_reference_policy(config)
     full_logits = 0 if model.use_fused_kernels else shape.vocabulary * computed * (1 + scaled)
     reference = gathered_forward + tokens * (forward + full_logits)

@@ -49,7 +49,7 @@ def _statistics_kernel(
     """One program per token; x the scaled logits, m their maximum, Z = Σ exp(x − m), A = Σ exp(x − m) (x − m)."""
     token = tl.program_id(0).to(tl.int64)
     row_ptr = logits_ptr + token * V
-    temperature = tl.load(temperature_ptr + token)
+    scale = 1.0 / tl.load(temperature_ptr + token)  # a division for each logit would take as long as reading it
     m = -3.0e38  # finite, so that (m − new m) below is never inf − inf
     Z = 0.0
     A = 0.0
@@ -59,7 +59,7 @@ def _statistics_kernel(
         x = tl.load(row_ptr + column, mask=inside, other=-float("inf"))
         if HAS_BIAS:
             x += tl.load(bias_ptr + column, mask=inside, other=0.0).to(tl.float32)
-        x = x / temperature
+        x = x * scale
         new_m = tl.maximum(m, tl.max(x, 0))
         e = tl.exp(x - new_m)
         shrink = tl.exp(m - new_m)
@@ -73,7 +73,7 @@ def _statistics_kernel(
     log_Z = tl.log(Z)
     tl.store(maximum_ptr + token, m)
     tl.store(Z_ptr + token, Z)
-    tl.store(log_probs_ptr + token, x_target / temperature - m - log_Z)
+    tl.store(log_probs_ptr + token, x_target * scale - m - log_Z)
     tl.store(entropy_ptr + token, log_Z - A / Z)
 
 
@@ -99,14 +99,14 @@ def _pool_kernel(
         target = tl.load(token_ids_ptr + token, mask=weighted, other=-1)
         maximum = tl.load(maximum_ptr + token, mask=weighted, other=0.0)
         Z = tl.load(Z_ptr + token, mask=weighted, other=1.0)
-        temperature = tl.load(temperature_ptr + token, mask=weighted, other=1.0)
+        scale = 1.0 / tl.load(temperature_ptr + token, mask=weighted, other=1.0)
         x = tl.load(
             logits_ptr + token.to(tl.int64)[:, None] * V + column[None, :],
             mask=weighted[:, None] & inside[None, :],
             other=-float("inf"),
         )
-        p = tl.exp((x + bias) / temperature[:, None] - maximum[:, None]) / Z[:, None]
+        e = tl.exp((x + bias) * scale[:, None] - maximum[:, None])
         hit = (target[:, None] == column[None, :]).to(tl.float32)
-        total += tl.sum(weight[:, None] * (hit - p), 0)
+        total += tl.sum(weight[:, None] * hit - (weight / Z)[:, None] * e, 0)
     out_ptr = residuals_ptr + row * V + column
     tl.store(out_ptr, tl.load(out_ptr, mask=inside, other=0.0) + total, mask=inside)

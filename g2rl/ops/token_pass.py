@@ -8,8 +8,8 @@ so the residuals a_t (1[y_t = v] − p_t(v)) are pooled over a sequence's tokens
 instead of once per token. The probabilities are at hand anyway for the log-probability and the entropy.
 
 Memory: the logits of one chunk of tokens [t, V], the exponentials of a few of its rows, and pooled residuals of
-min(sequences, chunk_size) rows [R, V], which bfloat16 weights on CUDA split into three parts, 10 bytes more for each.
-Nothing of tokens × vocabulary, and of sequences × vocabulary no more than of a chunk.
+min(sequences, chunk_size) rows [R, V], which bfloat16 weights on CUDA split into three parts, up to 14 bytes
+more for each. Nothing of tokens × vocabulary, and of sequences × vocabulary no more than of a chunk.
 
 Shape suffixes: T tokens, t tokens of a chunk, H hidden size, V vocabulary, S sequences.
 """
