@@ -6,6 +6,7 @@ verl makes its own checks in `validate_verl`; here are those it makes late, uncl
 import io
 import os
 from contextlib import redirect_stdout
+from dataclasses import fields
 from pathlib import Path
 
 from hydra.errors import InstantiationException
@@ -17,6 +18,7 @@ from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.data.check import check_rows
+from g2rl.evaluation.embedding import check_mean_pooling
 from g2rl.methods.base import Method
 from g2rl.verify import check_data_sources
 from recipe.embedder import embedder_settings
@@ -39,12 +41,16 @@ def build_method(exploration: DictConfig) -> Method:
     if "_target_" not in settings:
         raise ValueError("exploration._target_ is missing: choose a method, as in exploration=g2rl.")
     try:
-        return instantiate(settings)
+        method = instantiate(settings)
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, ValueError):
             raise ValueError(str(cause)) from None
         raise ValueError(f"exploration: {cause or error} (see {settings['_target_']} for its settings).") from None
+    for field in fields(method):  # Hydra reads off, no and 0 as what they look like, and text counts as true
+        if isinstance(field.default, bool) and not isinstance(value := getattr(method, field.name), bool):
+            raise ValueError(f"exploration.{field.name} must be true or false, not {value!r}.")
+    return method
 
 
 def validate(config: DictConfig) -> None:
@@ -100,7 +106,10 @@ def _check_method(config: DictConfig, method: Method) -> None:
             f"its {' and '.join(sorted(needs_pass))} from; set it to false."
         )
     if "embeddings" in method.inputs:
-        _check_model_path("embedding.model", str(embedder_settings(config).model))
+        embedding_model = str(embedder_settings(config).model)
+        _check_model_path("embedding.model", embedding_model)
+        if config.trainer.device == "cpu":
+            check_mean_pooling("embedding.model=", embedding_model)
 
 
 def _verl_estimators() -> set[str]:

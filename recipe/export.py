@@ -102,10 +102,12 @@ def export(checkpoint: Path, out: Path, lora: str = "merge") -> None:
     """Write `checkpoint` to the new folder `out`.
 
     Raises:
-        ValueError: `checkpoint` is none of verl's FSDP trainers or not whole, or `out` exists.
+        ValueError: `checkpoint` does not exist, is none of verl's FSDP trainers or not whole, or `out` exists.
     """
     if out.exists():
         raise ValueError(f"--out {out} exists; name a new folder.")
+    if not checkpoint.exists():
+        raise ValueError(f"{checkpoint} does not exist.")
     actor = actor_folder(checkpoint)
     if actor is None:
         raise ValueError(f"{checkpoint} is no checkpoint of a run; name its folder global_step_N.")

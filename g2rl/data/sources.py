@@ -57,6 +57,11 @@ def _object(line: str, where: str) -> dict[str, Any]:
     return row
 
 
+def hub_is_off() -> str:
+    """A word for error messages; the scripts for machines without a GPU keep away from the hub by default."""
+    return " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
+
+
 def read_hub(repository: str, revision: str, config: str | None, split: str) -> list[dict[str, Any]]:
     """The rows of one split of a data set on the Hugging Face hub, at a pinned revision.
 
@@ -69,8 +74,7 @@ def read_hub(repository: str, revision: str, config: str | None, split: str) -> 
         return list(datasets.load_dataset(repository, config, split=split, revision=revision))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         reason = " ".join(str(error).split())
-        offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
         raise ValueError(
-            f"{repository} could not be loaded from the Hugging Face hub{offline}: {reason}; "
+            f"{repository} could not be loaded from the Hugging Face hub{hub_is_off()}: {reason}; "
             "a local copy can be given with --source FILE."
         ) from None

@@ -79,7 +79,7 @@ def evaluate(args: argparse.Namespace) -> None:
     label, path = labelled(args.model)
     out = args.out or Path("outputs/evaluation") / label
     benchmarks = [load_benchmark(name, args.data_dir) for name in args.benchmarks]
-    verifiers = dict(line.split("=", 1) for line in args.verifier)
+    verifiers = dict(args.verifier)
     check_data_sources({p.data_source for benchmark in benchmarks for p in benchmark.problems}, verifiers)
     model, settings = args.model_folder(str(path)), _settings(args)
     runs = open_runs(model, benchmarks, settings, out)
@@ -166,7 +166,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command == "sample":
         parser.add_argument("model", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
         parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a parquet file")
-        parser.add_argument("--verifier", action="append", default=[], metavar="SOURCE=math|choice")
+        parser.add_argument("--verifier", action="append", default=[], type=_pair, metavar="SOURCE=math|choice")
         parser.add_argument("--out", type=Path, help="default: outputs/evaluation/<label>")
     else:
         parser.add_argument("models", nargs="+", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
@@ -178,9 +178,22 @@ def _parser(command: str) -> argparse.ArgumentParser:
         default = getattr(defaults, field.name)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the parquet files are")
-    parser.add_argument("--tensor-parallel", type=int, default=1, help="GPUs of one engine")
-    parser.add_argument("--data-parallel", type=int, help="engines; default: as many as the GPUs allow")
+    parser.add_argument("--tensor-parallel", type=_positive, default=1, help="GPUs of one engine")
+    parser.add_argument("--data-parallel", type=_positive, help="engines; default: as many as the GPUs allow")
     return parser
+
+
+def _pair(text: str) -> tuple[str, str]:
+    source, equals, verifier = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text} is not SOURCE=math or SOURCE=choice.")
+    return source, verifier
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of at least 1.")
+    return int(text)
 
 
 if __name__ == "__main__":

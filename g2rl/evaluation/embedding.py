@@ -3,7 +3,9 @@
 Shape suffixes: N texts, L tokens, E embedding size.
 """
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,6 +40,17 @@ def check_embedding_model(model: str) -> None:
         raise ValueError(
             f"--embedding-model {model} is no Hugging Face model folder, and no model of that name can be reached."
         ) from None
+    check_mean_pooling("--embedding-model ", model)
+
+
+def check_mean_pooling(setting: str, model: str) -> None:
+    """
+    Raises:
+        ValueError: the folder `model` says that it makes its embeddings otherwise than `Embedder` does.
+    """
+    pooling = Path(model).expanduser() / "1_Pooling" / "config.json"
+    if pooling.is_file() and not json.loads(pooling.read_text()).get("pooling_mode_mean_tokens"):
+        raise ValueError(f"{setting}{model} does not pool by the mean over tokens ({pooling}); name one that does.")
 
 
 class Embedder:

@@ -11,6 +11,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer
 
+from g2rl.data.sources import hub_is_off
 from g2rl.evaluation.benchmarks import Problem
 from g2rl.evaluation.samples import Sample, SampleLog
 
@@ -170,6 +171,7 @@ class VLLMSampler:
 
 def set_vllm_environment() -> None:
     """Settings that vLLM reads from the environment when it is first imported; what the user has set stays."""
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # a fork after a look at CUDA could not use it
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about tuning; what stops it is raised
     if not torch.cuda.is_available():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; a short evaluation needs no more
@@ -187,7 +189,9 @@ def check_language_model_head(model: str) -> None:
         architectures = AutoConfig.from_pretrained(model).architectures or []
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{model} is no model folder, and no model of that name can be reached: {reason}") from None
+        raise ValueError(
+            f"{model} is no model folder, and no model of that name can be reached{hub_is_off()}: {reason}"
+        ) from None
     if not any(name.endswith(("ForCausalLM", "ForConditionalGeneration", "LMHeadModel")) for name in architectures):
         raise ValueError(
             f"{model} has no language-model head (architectures: {', '.join(architectures) or 'none'}); "

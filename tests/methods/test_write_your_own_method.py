@@ -10,7 +10,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 
 from g2rl.methods.base import Samples
 
@@ -72,7 +71,12 @@ def test_the_override_switches_it_on(my_methods):
     assert config.algorithm.adv_estimator == "unlikeliness"
 
 
-def test_the_config_file_switches_it_on(my_methods):
-    config = OmegaConf.create(BLOCKS["yaml"])
+def test_the_config_file_switches_it_on(my_methods, tmp_path):
+    (tmp_path / "exploration").mkdir()
+    (tmp_path / "exploration" / "unlikeliness.yaml").write_text(BLOCKS["yaml"])
+    script, override = re.search(r"`bash scripts/(\S+) (exploration=\S+)`", TEXT).groups()
+    assert (ROOT / "scripts" / script).exists()
+    searchpath = f"hydra.searchpath=[pkg://verl.trainer.config,file://{tmp_path}]"
+    config = compose_configuration(["exploration=grpo", override, searchpath])
     assert instantiate(config.exploration) == my_methods.Unlikeliness(beta=0.5)
     assert config.algorithm.adv_estimator == "unlikeliness"

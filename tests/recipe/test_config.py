@@ -55,6 +55,7 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("exploration.form=equations", ["exploration.form", "equation", "prose", "amplify"]),
         ("exploration.scale=-0.1", ["exploration.scale"]),
         ("+exploration.lambda=1", ["exploration", "lambda"]),
+        ("exploration.square_root=off", ["exploration.square_root", "true or false", "'off'"]),
         ("algorithm.adv_estimator=grpo", ["algorithm.adv_estimator", "G2RL"]),
         ("data.train_batch_size=64", ["32 rows", "data.train_batch_size=64"]),
         ("trainer.total_training_steps=31", ["total_training_steps=31", "30 steps", "trainer.total_epochs=30"]),

@@ -81,12 +81,14 @@ def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
         ([f"{ROLLOUT}.log_prob_max_token_len_per_gpu=64"], ["log_prob_max_token_len_per_gpu=64", "at least 13312"]),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.98"], ["gpu_memory_utilization=0.98", "param_offload"]),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.15"], ["for its cache", "max_model_len"]),
+        ([f"{ROLLOUT}.max_model_len=8192"], ["max_model_len=8192 would cut off", "at least 13312"]),
+        (["actor_rollout_ref.model.path=no-such/model"], ["actor_rollout_ref.model.path=no-such/model: "]),
         ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 104.7 GiB of a device with 79.6 GiB"]),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, overrides, names):
+def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, tmp_path, overrides, names):
     with pytest.raises(ValueError) as error:
-        preflight.preflight(composed(inputs, "trainer.save_freq=-1", *overrides))
+        preflight.announce(composed(inputs, "trainer.save_freq=-1", *overrides), tmp_path)
     assert "\n" not in str(error.value)
     for name in names:
         assert name in str(error.value)
@@ -122,6 +124,17 @@ def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eigh
         assert any("3 checkpoints of 45.0 GiB" in warning for warning in warnings)
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_the_table_is_printed_also_where_the_gpus_are_missing(inputs):
+    environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
+    overrides = ["hardware=one_node", "model=qwen3_4b", "task=math", f"run_dir={inputs}/run", "trainer.save_freq=-1"]
+    overrides += [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
+    overrides += [f"actor_rollout_ref.model.path={inputs}/model", "trainer.total_training_steps=2"]
+    command = [sys.executable, "-m", "recipe.preflight", *overrides]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (run.returncode, "4,022.5M parameters" in run.stdout) == (2, True), run.stderr
+    assert run.stderr.startswith("error: the run is set up for 8 GPUs and this machine has 0")
 
 
 def test_versions_are_those_that_the_project_requires(monkeypatch):
