@@ -16,7 +16,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from g2rl.evaluation.embedding import Embedder, check_finite, default_embedding_model
+from g2rl.evaluation.embedding import Embedder, check_finite, default_embedding_model, each_once
 
 THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
 
@@ -101,7 +101,8 @@ class VLLMEmbedder:
         Raises:
             ValueError: an embedding is not finite, or a text is longer than `max_tokens`.
         """
+        texts, place_N = each_once(texts)
         outputs = self.engine.embed(texts, use_tqdm=False)
         embeddings_ND = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
         check_finite(embeddings_ND, texts, self.name)
-        return embeddings_ND
+        return embeddings_ND[place_N]

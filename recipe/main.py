@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.errors import WrongCluster, in_one_line
 from recipe.launch import TOLD_TO_STOP, run_trainer
 from recipe.progress import LOG_FILE, Console
-from recipe.run_dir import only_run_in, prepare_run_dir
+from recipe.run_dir import by_step, check_run_dir, only_run_in, write_run_dir
 from recipe.settings import make_paths_absolute
 
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -69,14 +69,18 @@ def _run(config: DictConfig) -> int:
     make_paths_absolute(config)
     OmegaConf.resolve(config)  # Hydra's own values are known in this process only
     run_dir = Path(config.run_dir)
+    if RESTARTS_DONE in os.environ and by_step(Path(config.trainer.default_local_dir)):
+        config.trainer.resume_mode = "auto"  # wherever the first start began
     with ExitStack() as stack:
         try:
             stack.enter_context(only_run_in(run_dir))
+            changes = check_run_dir(config)
             announce(config, run_dir)
-            prepare_run_dir(config)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG_SETTINGS
+        print(*changes, sep="\n", end="\n" if changes else "", flush=True)
+        write_run_dir(config)
         return _train(config, run_dir)
 
 

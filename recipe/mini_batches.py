@@ -2,9 +2,11 @@
 
 verl hands out the rows in the order in which they were finished, short responses first, so that a "mini-batch of one
 prompt" would be sixteen responses of about the same length to any prompts. Not needed once verl's V1 trainer keeps
-mini-batches together when it balances (`keep_minibatch`, which it takes and does not read).
+mini-batches together when it balances (`keep_minibatch`, which it takes and does not read). verl's `actor.shuffle`
+would mix the rows again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,22 +14,39 @@ import torch
 from verl.utils.seqlen_balancing import calculate_workload, get_seqlen_balanced_partitions
 
 
-def mini_batch_order(
-    keys: Sequence[str], tags: Sequence[Mapping[str, Any]], rows_of_mini_batch: int, devices: int
-) -> list[int]:
-    """The order of a step's rows in which verl, cutting it into one piece a device, gives each its mini-batches.
+def rows_of_devices(
+    keys: Sequence[str],
+    tags: Sequence[Mapping[str, Any]],
+    problems: Sequence[Any],
+    rows_of_mini_batch: int,
+    devices: int,
+) -> list[list[int]]:
+    """For each device its rows, mini-batch after mini-batch.
 
     Args:
-        keys: TransferQueue's, which begin with the prompt's id. Their number is a multiple of `rows_of_mini_batch`.
+        keys: TransferQueue's, which begin with the prompt's random id. Their number is a multiple of
+            `rows_of_mini_batch`.
         tags: with `seq_len`, and `is_padding` for the rows that fill up the last mini-batch.
+        problems: place in the data, so that two runs with the same seeds have the same mini-batches.
         rows_of_mini_batch: over all devices, whose number divides it.
     """
-    rows = sorted(range(len(keys)), key=lambda row: (tags[row].get("is_padding", False), keys[row]))
+    prompts = [key.partition("_")[0] for key in keys]
+    responses = Counter(prompts)
+
+    def place(row: int) -> tuple:
+        # A prompt with responses missing would shift all that come after it.
+        return tags[row].get("is_padding", False), -responses[prompts[row]], str(problems[row]), keys[row]
+
+    rows = sorted(range(len(keys)), key=place)
     of_device: list[list[int]] = [[] for _ in range(devices)]
+    load = [0] * devices
     for start in range(0, len(rows), rows_of_mini_batch):
         mini_batch = rows[start : start + rows_of_mini_batch]
-        work = calculate_workload(torch.tensor([tags[row]["seq_len"] for row in mini_batch]))
-        shares = get_seqlen_balanced_partitions(work.tolist(), k_partitions=devices, equal_size=True)
-        for device, share in enumerate(shares):
+        work = calculate_workload(torch.tensor([tags[row]["seq_len"] for row in mini_batch])).tolist()
+        shares = get_seqlen_balanced_partitions(work, k_partitions=devices, equal_size=True)
+        shares.sort(key=lambda share: sum(work[i] for i in share), reverse=True)
+        # The heaviest share to whom had least so far: the passes without gradients take all mini-batches at once.
+        for share, device in zip(shares, sorted(range(devices), key=load.__getitem__), strict=True):
             of_device[device] += [mini_batch[i] for i in share]
-    return [row for rows_of_device in of_device for row in rows_of_device]
+            load[device] += sum(work[i] for i in share)
+    return of_device

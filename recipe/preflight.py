@@ -273,15 +273,13 @@ def main(config: DictConfig) -> None:
     try:
         validate(config)
         table, warnings = preflight(config)
-        print(table)
+        print(table, *(f"warning: {warning}" for warning in warnings), sep="\n")
         check_devices(config)
         if address := cluster_address(config):
             _look_at_cluster(config, address)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    for warning in warnings:
-        print(f"warning: {warning}")
 
 
 def _look_at_cluster(config: DictConfig, address: str) -> None:

@@ -21,37 +21,42 @@ LOCK_FILE = "lock"
 
 # What a run cannot change on its way without becoming another; the rest it may, and says so.
 SAME_RUN = ("exploration", "algorithm", "actor_rollout_ref.model.path", "data.seed", "data.train_batch_size")
+FREE = ("exploration.log_geometry",)
 
 
-def prepare_run_dir(config: DictConfig) -> Path:
-    """Begin a run in the folder, or go on with the one in it.
+def check_run_dir(config: DictConfig) -> list[str]:
+    """May a run begin in the folder, or go on with the one in it? Returns a line for each setting that changes.
 
     Raises:
         ValueError: it has checkpoints that `trainer.resume_mode` would not go on from; or a training file, the method
             or another setting of `SAME_RUN`, or the number of devices is no longer the one they were made with.
     """
     run_dir = Path(config.run_dir)
-    (run_dir / STOP_FILE).unlink(missing_ok=True)
-
-    data = {str(path): _digest(path) for path in data_files(config, "train_files")}
     start = _start(config)
-    if start:
-        _check_devices(start, trainer_devices(config))
-    if start and (run_dir / CONFIG_FILE).exists():
-        _check_settings(OmegaConf.load(run_dir / CONFIG_FILE), config, run_dir)
-    if start and (run_dir / DATA_FILE).exists():
-        before = json.loads((run_dir / DATA_FILE).read_text())
-        changed = [path for path in {**before, **data} if before.get(path) != data.get(path)]
+    if start is None:
+        return []
+    _check_devices(start, trainer_devices(config))
+    if start.parent != Path(config.trainer.default_local_dir):  # the beginning of another run
+        return []
+    if (run_dir / DATA_FILE).exists():
+        before, now = json.loads((run_dir / DATA_FILE).read_text()), _fingerprint(config)
+        changed = [path for path in {**before, **now} if before.get(path) != now.get(path)]
         if changed:
             raise ValueError(
                 f"data.train_files: {changed[0]} is not what {run_dir} was trained on, so its place in the data "
                 f"means nothing; bring the old file back, or name another run_dir."
             )
+    return _changes(OmegaConf.load(run_dir / CONFIG_FILE), config) if (run_dir / CONFIG_FILE).exists() else []
+
+
+def write_run_dir(config: DictConfig) -> None:
+    """What the run of this start is: its settings and its data."""
+    run_dir = Path(config.run_dir)
+    (run_dir / STOP_FILE).unlink(missing_ok=True)
     with atomic_file(run_dir / DATA_FILE) as file:
-        file.write_text(json.dumps(data, indent=0))
+        file.write_text(json.dumps(_fingerprint(config), indent=0))
     with atomic_file(run_dir / CONFIG_FILE) as file:
         file.write_text(OmegaConf.to_yaml(config, resolve=True))
-    return run_dir
 
 
 @contextmanager
@@ -105,22 +110,21 @@ def _start(config: DictConfig) -> Path | None:
     if there and (start is None or _step(start) < _step(there[-1])):
         raise ValueError(
             f"trainer.resume_mode={trainer.resume_mode} would leave out {there[-1]}, which is later; "
-            f"name another run_dir, or move it away."
+            f"leave trainer.resume_mode at auto to go on from it, or name another run_dir."
         )
     return start
 
 
-def _check_settings(before: DictConfig | ListConfig, config: DictConfig, run_dir: Path) -> None:
+def _changes(before: DictConfig | ListConfig, config: DictConfig) -> list[str]:
     old, new = (dict(_leaves(OmegaConf.to_container(c, resolve=True))) for c in (before, config))
-    for name in {**old, **new}:
-        if old.get(name) == new.get(name):
-            continue
-        if any(name == same or name.startswith(f"{same}.") for same in SAME_RUN):
+    changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    for name in changed:
+        if name not in FREE and any(name == same or name.startswith(f"{same}.") for same in SAME_RUN):
             raise ValueError(
-                f"{name} is {new.get(name)}, and the run in {run_dir} began with {old.get(name)}; name another "
+                f"{name} is {new.get(name)}, and the run in {config.run_dir} began with {old.get(name)}; name another "
                 f"run_dir, or go on with the old value."
             )
-        print(f"{name} is {new.get(name)} from now on, and was {old.get(name)}", flush=True)
+    return [f"{name} is {new.get(name)} from now on, and was {old.get(name)}" for name in changed]
 
 
 def _leaves(values: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -141,6 +145,10 @@ def _check_devices(checkpoint: Path, devices: int) -> None:
             f"{devices} of trainer.nnodes x trainer.n_gpus_per_node; change these, or start from the model that "
             f"`python -m recipe.export` makes of it in another run_dir."
         )
+
+
+def _fingerprint(config: DictConfig) -> dict[str, str]:
+    return {str(path): _digest(path) for path in data_files(config, "train_files")}
 
 
 def _digest(path: Path) -> str:

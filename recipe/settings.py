@@ -51,6 +51,8 @@ def make_paths_absolute(config: DictConfig) -> None:
             path if path.startswith(REMOTE) else str(Path(path).expanduser().absolute())
             for path in strings(config.data[setting])
         ]
+    if config.trainer.resume_mode == "resume_path" and config.trainer.resume_from_path:
+        config.trainer.resume_from_path = str(Path(config.trainer.resume_from_path).expanduser().absolute())
     model = Path(config.actor_rollout_ref.model.path).expanduser()
     if model.is_dir():
         config.actor_rollout_ref.model.path = str(model.absolute())

@@ -18,6 +18,7 @@ from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1 import PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
+from verl.utils.seqlen_balancing import log_seqlen_unbalance
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
@@ -29,7 +30,7 @@ from recipe.config import build_method
 from recipe.embedder import answer_text, start_embedder
 from recipe.engine import FEATURES_FLAG
 from recipe.estimators import ExplorationEstimator
-from recipe.mini_batches import mini_batch_order
+from recipe.mini_batches import rows_of_devices
 from recipe.progress import RunLog, report
 from recipe.reward_manager import reward_metrics, reward_settings
 from recipe.worker import ExplorationDetachWorker, ExplorationWorker
@@ -85,14 +86,16 @@ class ExplorationHooks(WholeCheckpoints):
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict, *args: Any, **options: Any) -> KVBatchMeta:
         batch = super()._balance_batch(batch, metrics, *args, **options)
         actor = self.config.actor_rollout_ref.actor
-        batch.reorder(
-            mini_batch_order(
-                batch.keys,
-                batch.tags,
-                rows_of_mini_batch=actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n,
-                devices=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
-            )
+        of_device = rows_of_devices(
+            batch.keys,
+            batch.tags,
+            list(self._fetch(batch, "index")["index"]),
+            rows_of_mini_batch=actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n,
+            devices=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
         )
+        lengths = [tag["seq_len"] for tag in batch.tags]
+        metrics.update(log_seqlen_unbalance(lengths, of_device, prefix="global_seqlen"))  # verl's is of its own order
+        batch.reorder([row for rows in of_device for row in rows])
         return batch
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:

@@ -9,7 +9,7 @@ METHODS=${METHODS:-grpo entropy evol g2rl progrpo}
 OUT=${OUT:-outputs/compare_cpu}
 
 mkdir -p "$OUT"
-if [[ -f $OUT/overrides && $(<"$OUT/overrides") != "$*" ]]; then
+if compgen -G "$OUT/*/metrics.jsonl" >/dev/null && [[ $(cat "$OUT/overrides") != "$*" ]]; then
     echo "error: the runs in $OUT were made with '$(<"$OUT/overrides")'; give the same overrides, or another OUT." >&2
     exit 2
 fi

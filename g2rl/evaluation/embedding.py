@@ -53,6 +53,15 @@ def check_mean_pooling(setting: str, model: str) -> None:
         raise ValueError(f"{setting}{model} does not pool by the mean over tokens ({pooling}); name one that does.")
 
 
+def each_once(texts: Sequence[str]) -> tuple[list[str], list[int]]:
+    """The different texts, and the place of each of `texts` among them [N].
+
+    The same text elsewhere in a batch has an embedding that differs in its last digits, which would count as novelty.
+    """
+    different = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    return list(different), [different[text] for text in texts]
+
+
 class Embedder:
     """Mean of the last layer's states over the tokens of each text, as sentence-transformers pools these models.
 
@@ -75,6 +84,7 @@ class Embedder:
         Raises:
             ValueError: an embedding is not finite.
         """
+        texts, place_N = each_once(texts)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # alike lengths in a batch: little padding
         embeddings_NE = np.empty((len(texts), self.model.config.hidden_size), dtype=np.float32)
         for start in range(0, len(order), BATCH_SIZE):
@@ -86,7 +96,7 @@ class Embedder:
             mask_NL1 = inputs["attention_mask"].unsqueeze(-1).to(states_NLE.dtype)
             embeddings_NE[rows] = ((states_NLE * mask_NL1).sum(1) / mask_NL1.sum(1)).cpu().numpy()
         check_finite(embeddings_NE, texts, self.name)
-        return embeddings_NE
+        return embeddings_NE[place_N]
 
 
 def check_finite(embeddings_NE: np.ndarray, texts: Sequence[str], model: str) -> None:

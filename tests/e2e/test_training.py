@@ -229,6 +229,7 @@ def test_two_runs_with_the_same_seeds_log_the_same(stack):
         run.finish(
             *SMALL,
             "exploration=g2rl",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=2",
             "trainer.save_freq=-1",
             "trainer.total_training_steps=5",
             "trainer.test_freq=5",

@@ -50,6 +50,11 @@ def test_a_missing_model_is_named_with_its_flag(policy, tmp_path, monkeypatch):
             check_embedding_model(model)
 
 
+def test_the_same_text_has_the_same_embedding_to_the_last_bit(policy):
+    embeddings = Embedder(str(policy), CPU).embed(["What is 7", *TEXTS, "What is 7"])
+    assert (embeddings[0] == embeddings[-1]).all()
+
+
 def test_a_model_that_pools_otherwise_is_refused(policy, tmp_path):
     folder = shutil.copytree(policy, tmp_path / "model")
     (folder / "1_Pooling").mkdir()

@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from recipe.checkpoints import INCOMPLETE, missing_files, newest_whole, publish, remove_old
-from recipe.run_dir import CONFIG_FILE, by_step, only_run_in, prepare_run_dir
+from recipe.run_dir import CONFIG_FILE, by_step, check_run_dir, only_run_in, write_run_dir
 
 
 def write(directory: Path, step: int) -> Path:
@@ -106,6 +106,12 @@ def config(tmp_path):
     )
 
 
+def prepare_run_dir(config) -> Path:
+    check_run_dir(config)
+    write_run_dir(config)
+    return Path(config.run_dir)
+
+
 def test_a_run_goes_on_only_with_its_data(config, tmp_path):
     run_dir = prepare_run_dir(config)
     assert (run_dir / CONFIG_FILE).exists()
@@ -156,13 +162,25 @@ def test_a_run_does_not_become_another_on_its_way(config, name, value):
     assert (run_dir / CONFIG_FILE).read_text() == before
 
 
-def test_what_a_run_may_change_it_says(config, capsys):
+def test_what_a_run_may_change_it_says(config):
     saved(prepare_run_dir(config) / "checkpoints", 1)
-    prepare_run_dir(config)
-    assert capsys.readouterr().out == ""
+    assert check_run_dir(config) == []
     config.actor_rollout_ref.actor.optim.lr = 2e-6
+    config.exploration.log_geometry = True
+    assert check_run_dir(config) == [
+        "actor_rollout_ref.actor.optim.lr is 2e-06 from now on, and was 1e-06",
+        "exploration.log_geometry is True from now on, and was None",
+    ]
+
+
+def test_a_checkpoint_of_another_run_is_a_beginning(config, tmp_path):
+    (first,) = saved(prepare_run_dir(config) / "checkpoints", 1)
+    config.run_dir = str(tmp_path / "second")
+    Path(config.run_dir).mkdir()
+    config.trainer.resume_mode, config.trainer.resume_from_path = "resume_path", str(first)
     prepare_run_dir(config)
-    assert capsys.readouterr().out == "actor_rollout_ref.actor.optim.lr is 2e-06 from now on, and was 1e-06\n"
+    config.exploration.form = "prose"  # nothing was trained there yet
+    prepare_run_dir(config)
 
 
 def test_a_copy_under_another_name_is_not_a_checkpoint_of_the_run(tmp_path):

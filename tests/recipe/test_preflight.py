@@ -128,6 +128,7 @@ def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eigh
 
 def test_the_table_is_printed_also_where_the_gpus_are_missing(inputs):
     environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
+    environment["PATH"] = "/nowhere"  # no nvidia-smi
     overrides = ["hardware=one_node", "model=qwen3_4b", "task=math", f"run_dir={inputs}/run", "trainer.save_freq=-1"]
     overrides += [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
     overrides += [f"actor_rollout_ref.model.path={inputs}/model", "trainer.total_training_steps=2"]
