@@ -6,6 +6,7 @@ import pytest
 os.environ.setdefault("VERL_PLATFORM", "cpu")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks, or every test is a group of its own
 def pytest_collection_modifyitems(items):
     """One of two processes trains, one run after the other; the other one takes the rest, file by file."""
     for item in items:
