@@ -14,6 +14,8 @@ from pathlib import Path
 
 from token_pass_measure import machine
 
+from g2rl.markdown import markdown_table
+
 ROOT = Path(__file__).parents[1]
 METHODS = ["grpo", "entropy", "g2rl", "progrpo", "evol"]
 PARTS = ["gen", "old_log_prob", "ref", "adv", "update_actor", "update_weights", "step"]
@@ -45,10 +47,11 @@ def measure(method: str, folder: Path) -> dict[str, float]:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         results = {method: measure(method, Path(folder)) for method in METHODS}
-    print("| part of a step (s) | " + " | ".join(METHODS) + " |\n|" + " --- |" * (len(METHODS) + 1))
+    table = [["part of a step (s)", *METHODS]]
     for part in PARTS:
         cells = [f"{results[m][part]:.2f} ({results[m][part] / results['grpo'][part]:.2f} x)" for m in METHODS]
-        print(f"| `{part}` | " + " | ".join(cells) + " |")
+        table.append([f"`{part}`", *cells])
+    print(markdown_table(table))
     with open(ROOT / "benchmarks" / "step_cost.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["machine", "method", *PARTS])
