@@ -87,10 +87,8 @@ def measure(model: str, tokens: int, device: str, dtype: torch.dtype, repeats: i
         "materialised, token-wise feature": lambda: materialised(hidden, weight, token_ids, sequence_ids),
     }
     results = compare(variants, repeats, device)
-    plain, floor = (
-        results["pass without feature"]["best_ms"],
-        min(result["best_ms"] for name, result in results.items() if name.startswith(FLOOR) and result),
-    )
+    plain = results["pass without feature"]["best_ms"]
+    floor = min(result["best_ms"] for name, result in results.items() if name.startswith(FLOOR) and result)
     rows = []
     for name, result in results.items():
         row = {"model": model, "tokens": tokens, "dtype": str(dtype).removeprefix("torch."), "variant": name}

@@ -47,6 +47,20 @@ def metrics(run_dir: Path) -> list[dict]:
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
+def probed(run_dir: Path, step: int) -> dict[str, list]:
+    """What reached the trainer at a step, a list of rows for each field (see probe/probe.py)."""
+    return torch.load(run_dir / f"probe_{step}.pt", weights_only=False)
+
+
+def check_two_steps(run_dir: Path, logged: str) -> None:
+    """Both steps are in the log, with what the method adds to it, and no number is NaN."""
+    records = metrics(run_dir)
+    assert [record["step"] for record in records] == [1, 2]
+    for record in records:
+        assert logged in record["data"]
+        assert all(value == value for value in record["data"].values()), "a NaN"
+
+
 def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Log-probs of the prompt's tokens but the first and of the response's [L], and the response's feature [H].
 
@@ -65,7 +79,7 @@ def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) ->
 
 
 def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = True) -> None:
-    rows = torch.load(run_dir / f"probe_{step}.pt", weights_only=False)
+    rows = probed(run_dir, step)
     for i in range(len(rows["prompts"])):
         _, log_probs, feature = recompute(model_path, rows["prompts"][i], rows["responses"][i])
         torch.testing.assert_close(rows["old_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
@@ -121,7 +135,7 @@ def test_one_rank_survives_kill_and_resumes(stack):
     check_step(run.run_dir, 2, checkpoints / "global_step_1/actor/huggingface")
     check_step(run.run_dir, 4, checkpoints / "global_step_3/actor/huggingface")
     for step in (1, 2, 4):
-        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        rows = probed(run.run_dir, step)
         check_advantages(rows, samples_of(rows, features=torch.stack(rows["features"])), G2RL())
     first, last = metrics(run.run_dir)[0]["data"], metrics(run.run_dir)[-1]["data"]
     assert first["val/arithmetic/pass@1"] > 0
@@ -148,7 +162,7 @@ def test_two_ranks_with_packed_sequences_and_dynamic_batches(stack):
     check_step(run.run_dir, 1, Path(run.environment["G2RL_MODEL_PATH"]))
     check_step(run.run_dir, 2, run.run_dir / "checkpoints/global_step_1/actor/huggingface")
     for step in (1, 2):
-        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        rows = probed(run.run_dir, step)
         for advantage, grpo in zip(rows["advantages"], rows["grpo"], strict=True):
             assert torch.equal(advantage, grpo)
 
@@ -158,9 +172,10 @@ def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
     run = stack("progrpo")
     run.finish(*SMALL, *TWO_STEPS, "exploration=progrpo", "exploration.log_geometry=true")
     run.assert_all_gone()
+    check_two_steps(run.run_dir, "exploration/advantage_shift_mean")
     models = [Path(run.environment["G2RL_MODEL_PATH"]), run.run_dir / "checkpoints/global_step_1/actor/huggingface"]
     for step, model in enumerate(models, start=1):
-        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        rows = probed(run.run_dir, step)
         pairs = [recompute(model, p, r) for p, r in zip(rows["prompts"], rows["responses"], strict=True)]
         of_prompt = torch.tensor([prompt.mean().exp() for prompt, _, _ in pairs]).float()
         least_sure = [response.sort().values[: max(1, len(response) // 5)] for _, response, _ in pairs]
@@ -168,7 +183,6 @@ def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
         check_advantages(
             rows, samples_of(rows, prompt_confidence=of_prompt, response_confidence=of_response), ProGRPO()
         )
-        assert "exploration/advantage_shift_mean" in metrics(run.run_dir)[step - 1]["data"]
 
 
 @pytest.mark.slow
@@ -176,14 +190,14 @@ def test_evol_rewards_what_the_embeddings_say(stack):
     run = stack("evol")
     run.finish(*SMALL, *TWO_STEPS, "exploration=evol", "exploration.log_geometry=true")
     run.assert_all_gone()
+    check_two_steps(run.run_dir, "exploration/shaped_reward_max")
     embedder = Embedder(default_embedding_model(), torch.device("cpu"))
     tokenizer = AutoTokenizer.from_pretrained(run.environment["G2RL_MODEL_PATH"])
     for step in (1, 2):
-        rows = torch.load(run.run_dir / f"probe_{step}.pt", weights_only=False)
+        rows = probed(run.run_dir, step)
         texts = [tokenizer.decode(response, skip_special_tokens=True) for response in rows["responses"]]
         samples = samples_of(rows, embeddings=torch.from_numpy(embedder.embed(texts)))
         check_advantages(rows, samples, EVOL())
-        assert "exploration/shaped_reward_max" in metrics(run.run_dir)[step - 1]["data"]
 
 
 @pytest.mark.slow
