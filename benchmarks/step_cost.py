@@ -14,7 +14,7 @@ from pathlib import Path
 
 from token_pass_measure import machine
 
-from g2rl.markdown import markdown_table
+from g2rl.utils.markdown import markdown_table
 
 ROOT = Path(__file__).parents[1]
 METHODS = ["grpo", "entropy", "g2rl", "progrpo", "evol"]

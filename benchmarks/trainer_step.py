@@ -21,9 +21,9 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 from g2rl.methods.base import sample_metrics
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.grpo import GRPO
-from recipe.estimators import ExplorationEstimator
-from recipe.reward_manager import reward_metrics
-from recipe.trainer import ExplorationHooks
+from recipe.g2rl.estimator import ExplorationEstimator
+from recipe.g2rl.reward_manager import reward_metrics
+from recipe.g2rl.trainer import ExplorationHooks
 
 N, GROUP, LENGTH, HIDDEN = 4096, 16, 1024, 2560
 

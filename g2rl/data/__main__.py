@@ -16,9 +16,9 @@ from g2rl.data.prepare import (
     whole_answers,
     write_records,
 )
+from g2rl.data.reading import read_file
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT
 from g2rl.data.sets import MADE_HERE, SETS, check_name
-from g2rl.data.sources import read_file
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:

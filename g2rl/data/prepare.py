@@ -12,10 +12,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from g2rl.data.reading import read_file, read_hub
 from g2rl.data.rows import make_row, write_rows
 from g2rl.data.sets import SETS, ProblemSet, Row
-from g2rl.data.sources import read_file, read_hub
-from g2rl.verify.sources import DEFAULT_VERIFIERS
+from g2rl.verify.data_sources import DEFAULT_VERIFIERS
 
 
 @dataclass(frozen=True)

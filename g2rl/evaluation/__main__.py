@@ -15,6 +15,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from g2rl.analysis.figures import plot_geometry
+from g2rl.analysis.pairs import (
+    PUBLISHED,
+    geometry_table,
+    pairs_of,
+    response_features,
+    summary,
+    write_pairs,
+)
+from g2rl.embedding import Embedder, check_embedding_model, default_embedding_model
 from g2rl.evaluation.benchmarks import load_benchmark
 from g2rl.evaluation.compare import (
     comparison_rows,
@@ -24,21 +34,11 @@ from g2rl.evaluation.compare import (
     load_results,
     markdown,
 )
-from g2rl.evaluation.embedding import Embedder, check_embedding_model, default_embedding_model
-from g2rl.evaluation.figures import plot_geometry
-from g2rl.evaluation.geometry import (
-    PUBLISHED,
-    geometry_table,
-    pairs_of,
-    response_features,
-    summary,
-    write_pairs,
-)
-from g2rl.evaluation.runs import open_runs, sample_runs, score_run
+from g2rl.evaluation.run_folder import open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
-from g2rl.files import atomic_file
+from g2rl.utils.files import atomic_file
 from g2rl.verify import VerifierPool, check_data_sources
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]

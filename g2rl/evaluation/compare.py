@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from g2rl.markdown import markdown_table
+from g2rl.utils.markdown import markdown_table
 
 DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
 

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer
 
-from g2rl.data.sources import hub_is_off
+from g2rl.data.reading import hub_is_off
 from g2rl.evaluation.benchmarks import Problem
 from g2rl.evaluation.samples import Sample, SampleLog
 

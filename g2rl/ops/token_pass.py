@@ -22,7 +22,7 @@ from torch import Tensor
 
 from g2rl.ops import softmax_torch
 from g2rl.ops.matmul import logits_into, repeat_large_logits
-from g2rl.ops.pool import SequencePool
+from g2rl.ops.pooling import SequencePool
 
 FLOAT_TYPES = (torch.float32, torch.bfloat16, torch.float16)
 

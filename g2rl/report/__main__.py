@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from g2rl.markdown import markdown_table
 from g2rl.report.curves import plot_curves, plot_pass_at_k
 from g2rl.report.page import write_page
 from g2rl.report.runs import by_label, load_run
 from g2rl.report.table import training_rows
+from g2rl.utils.markdown import markdown_table
 
 CURVES = "Training curves. Line: mean over seeds; band: from the lowest to the highest seed."
 PASS_AT_K = (

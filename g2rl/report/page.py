@@ -9,11 +9,11 @@ from typing import Any
 from matplotlib.image import imread
 
 from g2rl.evaluation.compare import comparison_rows, decoding_differences
-from g2rl.files import atomic_file
-from g2rl.markdown import Rows
 from g2rl.report.runs import Run
 from g2rl.report.single import WINDOW
 from g2rl.report.table import training_rows
+from g2rl.utils.files import atomic_file
+from g2rl.utils.markdown import Rows
 
 PIXEL_RATIO = 1.4  # pixels of a picture for each of the page's, so that its letters are as large as the text's
 

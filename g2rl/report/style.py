@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from g2rl.files import atomic_file
+from g2rl.utils.files import atomic_file
 
 # The palette of Okabe and Ito (2008).
 METHOD_COLORS = {"grpo": "#000000", "entropy": "#56B4E9", "evol": "#009E73", "g2rl": "#D55E00", "progrpo": "#CC79A7"}

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from g2rl.markdown import Rows, markdown_table
 from g2rl.report.runs import Run, read_metrics
 from g2rl.report.single import metric_title, shown, start_and_end
+from g2rl.utils.markdown import Rows, markdown_table
 
 
 def summary_table(metrics_path: Path | str) -> str:

@@ -170,7 +170,7 @@ class _Server:
                     self.close()
                     self._launch()
         raise RuntimeError(
-            "the verifier's processes cannot be started: `python -m g2rl.verify.worker` does not answer."
+            "the verifier's processes cannot be started: `python -m g2rl.verify.fork_server` does not answer."
         )
 
     def close(self) -> None:
@@ -185,7 +185,7 @@ class _Server:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "g2rl.verify.worker", str(theirs.fileno()), str(self._memory_bytes)],
+                [sys.executable, "-P", "-m", "g2rl.verify.fork_server", str(theirs.fileno()), str(self._memory_bytes)],
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,

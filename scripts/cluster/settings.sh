@@ -22,7 +22,7 @@ export RAY_AUTH_TOKEN_PATH=${RAY_AUTH_TOKEN_PATH:-$SHARED/ray_auth_token}
 # A node that is gone is known to be within half a minute; Ray's own defaults take over a minute.
 export RAY_health_check_timeout_ms=5000
 export RAY_health_check_failure_threshold=3
-export SPT_NOENV=1                  # see recipe/watchdog.py
+export SPT_NOENV=1                  # see recipe/g2rl/driver/watchdog.py
 export RAY_JOB_STOP_WAIT_TIME_S=600 # `ray job stop`: time for a step and its checkpoint before SIGKILL
 source "$PROJECT/scripts/common.sh"
 quiet_environment

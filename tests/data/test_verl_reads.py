@@ -4,7 +4,7 @@ import pytest
 
 from g2rl.data.__main__ import main
 from g2rl.data.arithmetic import problems
-from g2rl.tiny.tokenizer import build_tokenizer
+from g2rl.models.tokenizer import build_tokenizer
 
 rl_dataset = pytest.importorskip("verl.utils.dataset.rl_dataset")
 

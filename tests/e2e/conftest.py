@@ -25,7 +25,7 @@ class Run:
         }
 
     def start(self, *overrides: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "recipe.main", f"run_dir={self.run_dir}", *overrides]
+        command = [sys.executable, "-m", "recipe.g2rl.main", f"run_dir={self.run_dir}", *overrides]
         self.run_dir.mkdir(parents=True, exist_ok=True)
         with open(self.run_dir / "console.txt", "a") as console:
             return subprocess.Popen(
@@ -79,7 +79,7 @@ def stack(tmp_path_factory):
         "SPT_NOENV": "1",
     }
     cache = Path(os.environ.get("G2RL_CACHE", ROOT / ".cache"))
-    tiny = Path(_output("-m", "g2rl.tiny", "--out", str(cache)).splitlines()[-1])
+    tiny = Path(_output("-m", "g2rl.models", "--out", str(cache)).splitlines()[-1])
     data = tmp_path_factory.mktemp("arithmetic")
     _output("-m", "g2rl.data", "arithmetic", "--out", str(data))
     runs: list[Run] = []

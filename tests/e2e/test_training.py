@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from g2rl.evaluation.embedding import Embedder, default_embedding_model
+from g2rl.embedding import Embedder, default_embedding_model
 from g2rl.methods.base import Method, Samples
 from g2rl.methods.evol import EVOL
 from g2rl.methods.g2rl import G2RL
@@ -215,7 +215,7 @@ def test_features_come_from_the_policy_of_the_old_log_probs(stack):
         "actor_rollout_ref.rollout.nnodes=1",
         "actor_rollout_ref.rollout.n_gpus_per_node=1",
         "actor_rollout_ref.rollout.checkpoint_engine.backend=shared_memory",
-        "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=recipe.cpu.weights",
+        "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module=recipe.g2rl.cpu.weights",
         "ray_kwargs.ray_init.num_gpus=2",
         "trainer.total_training_steps=3",
         "trainer.val_before_train=false",

@@ -120,7 +120,9 @@ def test_a_node_is_lost_and_comes_back(stack, network, ray_folder):
     start(HEAD, start_head, "ray_head.txt")
     time.sleep(5)
     lost = start(WORKER, start_worker, "ray_worker.txt")
-    driver = start(HEAD, [sys.executable, "-m", "recipe.main", f"run_dir={run.run_dir}", *OVERRIDES], "console.txt")
+    driver = start(
+        HEAD, [sys.executable, "-m", "recipe.g2rl.main", f"run_dir={run.run_dir}", *OVERRIDES], "console.txt"
+    )
 
     run.wait_for("step 2/5", driver)
     time.sleep(1)  # in the middle of the next step

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.tiny.tokenizer import build_tokenizer
+from g2rl.models.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="session")

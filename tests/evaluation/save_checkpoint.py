@@ -9,7 +9,7 @@ from verl.trainer.config import CheckpointConfig
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
-from recipe.worker import ExplorationTrainingWorker
+from recipe.g2rl.worker import ExplorationTrainingWorker
 
 SDPA = {"attn_implementation": "sdpa"}
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}

@@ -1,4 +1,4 @@
-"""`recipe.evaluate`: verl checkpoints as models, and several engines through Ray."""
+"""`recipe.g2rl.tools.evaluate`: verl checkpoints as models, and several engines through Ray."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl.evaluation.samples import read_samples
-from recipe.evaluate import huggingface_folder
+from recipe.g2rl.tools.evaluate import huggingface_folder
 
 SHARD = """
 import sys
@@ -89,7 +89,15 @@ def test_two_engines_draw_the_samples_that_one_draws(policy, write_benchmark, su
     path = write_benchmark(sums)
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     for engines in ("1", "2"):
-        command = [sys.executable, "-m", "recipe.evaluate", str(policy), str(path), "--out", str(tmp_path / engines)]
+        command = [
+            sys.executable,
+            "-m",
+            "recipe.g2rl.tools.evaluate",
+            str(policy),
+            str(path),
+            "--out",
+            str(tmp_path / engines),
+        ]
         command += ["--num-samples", "3", "--max-tokens", "60", "--data-parallel", engines]
         subprocess.run(command, env=environment, check=True, capture_output=True)
     one, two = ({s.key: s for s in read_samples(tmp_path / n / "sums" / "samples.jsonl")} for n in ("1", "2"))

@@ -13,7 +13,7 @@ from transformers import BertConfig
 
 from g2rl.evaluation.__main__ import main
 from g2rl.evaluation.benchmarks import load_benchmark
-from g2rl.evaluation.runs import model_fingerprint, open_runs
+from g2rl.evaluation.run_folder import model_fingerprint, open_runs
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import SamplingSettings, check_context, requests_for, sample_seed
 
@@ -81,7 +81,7 @@ def test_a_run_killed_twice_ends_with_the_numbers_of_one_that_was_not(policy, wr
 @pytest.mark.real_data
 @pytest.mark.skipif("G2RL_TEST_DATA" not in os.environ, reason="G2RL_TEST_DATA is not set")
 def test_math500_killed_twice_ends_with_2000_samples_and_the_same_numbers(tmp_path):
-    policy = finish(sys.executable, "-m", "g2rl.tiny", "--out", os.environ.get("G2RL_CACHE", str(ROOT / ".cache")))
+    policy = finish(sys.executable, "-m", "g2rl.models", "--out", os.environ.get("G2RL_CACHE", str(ROOT / ".cache")))
     source = f"{os.environ['G2RL_TEST_DATA']}/math500.jsonl"
     finish(sys.executable, "-m", "g2rl.data", "math500", "--source", source, "--out", str(tmp_path))
     command = ["bash", "scripts/eval.sh", policy.splitlines()[-1], "math500", "--data-dir", str(tmp_path)]

@@ -23,8 +23,8 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
-from recipe.engine import FEATURES_FLAG
-from recipe.worker import ExplorationTrainingWorker
+from recipe.g2rl.engine import FEATURES_FLAG
+from recipe.g2rl.worker import ExplorationTrainingWorker
 
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 

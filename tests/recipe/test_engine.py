@@ -6,8 +6,8 @@ from transformers import Gemma2Config, Gemma2ForCausalLM, Qwen3Config, Qwen3ForC
 from verl.workers.engine import EngineRegistry
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 
-import recipe.cpu.engine
-from recipe.engine import ENGINE_VENDOR, ExplorationEngine, _refuse_unsupported_head, response_weights
+import recipe.g2rl.cpu.fsdp
+from recipe.g2rl.engine import ENGINE_VENDOR, ExplorationEngine, _refuse_unsupported_head, response_weights
 
 
 def nested(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -41,7 +41,7 @@ def test_the_actor_gets_our_engine_and_the_reference_model_verls(monkeypatch):
     for backend in ("fsdp", "fsdp2"):
         monkeypatch.delenv("VERL_ENGINE_VENDOR", raising=False)
         reference = EngineRegistry.get_engine_cls("language_model", backend)
-        assert reference is recipe.cpu.engine.CPUFSDPEngine
+        assert reference is recipe.g2rl.cpu.fsdp.CPUFSDPEngine
         assert reference.forward_step is FSDPEngineWithLMHead.forward_step
         monkeypatch.setenv("VERL_ENGINE_VENDOR", ENGINE_VENDOR)
         assert EngineRegistry.get_engine_cls("language_model", backend) is ExplorationEngine

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from recipe.mini_batches import rows_of_devices
+from recipe.g2rl.mini_batches import rows_of_devices
 
 
 def step(responses: list[int], padding: int = 0, seed: int = 0) -> dict[str, list]:

@@ -16,8 +16,8 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 from verl.trainer.ppo.reward import load_reward_manager
 
-from g2rl.tiny.tokenizer import build_tokenizer
-from recipe.reward_manager import RewardSettings, overlong_penalty, reward_metrics, reward_settings
+from g2rl.models.tokenizer import build_tokenizer
+from recipe.g2rl.reward_manager import RewardSettings, overlong_penalty, reward_metrics, reward_settings
 
 MAX_RESPONSE = 64
 HANGS = r"\boxed{9^{9^{9^9}}}"
@@ -30,7 +30,7 @@ def trainer_config(**reward_kwargs):
                 "reward_manager": {
                     "source": "importlib",
                     "name": "VerifiedRewardManager",
-                    "module": {"path": "pkg://recipe.reward_manager"},
+                    "module": {"path": "pkg://recipe.g2rl.reward_manager"},
                 },
                 "reward_kwargs": {"max_resp_len": MAX_RESPONSE, **reward_kwargs},
             }
@@ -284,7 +284,7 @@ def test_in_verls_reward_workers_and_after_their_driver_is_killed(tokenizer, tmp
     try:
         scores = next(line for line in driver.stdout if line.startswith("["))
         assert scores == "[1.0, 1.0, -1.0, -1.0]\n"
-        verifiers = [process for process in processes_of(tmp_path) if "g2rl.verify.worker" in process.cmdline()]
+        verifiers = [process for process in processes_of(tmp_path) if "g2rl.verify.fork_server" in process.cmdline()]
         assert len(verifiers) == 2 * (1 + 2)  # a server and two workers for each of the two reward workers
         driver.kill()
         _, alive = psutil.wait_procs(verifiers, timeout=60)

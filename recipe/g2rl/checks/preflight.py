@@ -1,0 +1,295 @@
+"""`python -m recipe.g2rl.checks.preflight ARGUMENTS OF A RUN`: what the run will take, and whether it can start.
+
+Every training run begins with it. What is certain is refused; what is an estimate is a warning. The nodes of a cluster
+are looked at by a small Ray task on each, once Ray is up (`RAY_ADDRESS`, or `hardware=cluster`).
+"""
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import hydra
+import psutil
+import ray
+from omegaconf import DictConfig
+from transformers import AutoConfig
+
+from g2rl.utils.files import atomic_file
+from recipe.g2rl.checks import environment
+from recipe.g2rl.checks.memory import (
+    GIB,
+    Memory,
+    ModelShape,
+    Step,
+    cache_bytes_per_token,
+    checkpoint_bytes,
+    memory,
+    model_shape,
+    step,
+)
+from recipe.g2rl.checks.nodes import check_nodes
+from recipe.g2rl.checks.settings import validate
+from recipe.g2rl.driver.run_dir import by_step
+from recipe.g2rl.settings.config import standalone_devices, ulysses_size
+
+# Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
+FULL = 0.9
+PREFLIGHT_FILE = "preflight.txt"
+
+
+def preflight(config: DictConfig) -> tuple[str, list[str]]:
+    """What the run will take, as a table, and warnings, each one sentence with the setting to change.
+
+    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it.
+
+    Raises:
+        ValueError: the run cannot start or cannot go on; one sentence with the setting to change.
+    """
+    shape = shape_of(config)
+    device_bytes = memory_of_a_device(config)
+    now = step(config)
+    cache_gib = os.environ.get("VLLM_CPU_KVCACHE_SPACE") if config.trainer.device == "cpu" else None
+    taken = memory(config, shape, device_bytes, float(cache_gib) if cache_gib else None)
+    warnings = _check_versions(config)
+    _check_lengths(config, shape)
+    warnings += _check_memory(config, shape, taken, device_bytes)
+    warnings += _check_disk(config, checkpoint_bytes(config, shape))
+    return _table(config, shape, now, taken, device_bytes), warnings
+
+
+def announce(config: DictConfig, run_dir: Path) -> None:
+    """`preflight` at the start of a run: the table goes to the run's folder, one line and the warnings to the terminal.
+
+    Raises:
+        ValueError: as `preflight`.
+    """
+    check_devices(config)
+    table, warnings = preflight(config)
+    with atomic_file(run_dir / PREFLIGHT_FILE) as file:
+        file.write_text("\n".join([table, *warnings, ""]))
+    print(f"{step(config).tokens:,} tokens a step at most; memory and disk in {run_dir / PREFLIGHT_FILE}", flush=True)
+    for warning in warnings:
+        print(f"warning: {warning}", flush=True)
+
+
+def shape_of(config: DictConfig) -> ModelShape:
+    model = config.actor_rollout_ref.model
+    path = Path(model.path).expanduser()
+    try:
+        described = AutoConfig.from_pretrained(
+            str(path) if path.is_dir() else model.path, trust_remote_code=model.trust_remote_code
+        )
+    except OSError as error:
+        raise ValueError(f"actor_rollout_ref.model.path={model.path}: {str(error).splitlines()[0]}") from None
+    targets = model.target_modules
+    return model_shape(described, lora_rank(config), targets if isinstance(targets, str) else list(targets))
+
+
+def lora_rank(config: DictConfig) -> int:
+    model = config.actor_rollout_ref.model
+    return max(model.lora_rank, model.lora.rank)  # verl has two names for it
+
+
+def memory_of_a_device(config: DictConfig) -> int:
+    """Bytes. On a CPU the ranks of a node share its memory; without a GPU to ask, hardware=... says what it is for."""
+    if config.trainer.device == "cpu":
+        return psutil.virtual_memory().total // config.trainer.n_gpus_per_node
+    found = environment.gpu_memory_gib()
+    return int(min(found or [config.gpu_memory_gib]) * GIB)
+
+
+def cluster_address(config: DictConfig) -> str | None:
+    """Of the Ray that is already there and that the run connects to; None for a run that starts its own."""
+    address = config.ray_kwargs.ray_init.get("address") or os.environ.get("RAY_ADDRESS")
+    return None if address == "local" else address
+
+
+def _check_versions(config: DictConfig) -> list[str]:
+    if wrong := environment.wrong_versions():
+        raise ValueError(f"{wrong[0]}; install requirements/gpu.txt, or requirements/cpu.lock on a CPU.")
+    if config.trainer.device == "cpu":
+        return []
+    return [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
+
+
+def check_devices(config: DictConfig) -> None:
+    """
+    Raises:
+        ValueError: this machine has fewer GPUs than the run asks of it, or there is no cluster for several nodes.
+    """
+    nodes = config.trainer.nnodes
+    wanted = config.trainer.n_gpus_per_node + standalone_devices(config)
+    if cluster_address(config):
+        return
+    if nodes > 1:
+        raise ValueError(
+            f"trainer.nnodes={nodes} without a Ray cluster to run on; start one (docs/cluster.md) "
+            f"and add hardware=cluster."
+        )
+    if config.trainer.device != "cpu" and wanted > (found := len(environment.gpu_memory_gib())):
+        raise ValueError(
+            f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
+            f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
+        )
+
+
+def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    length = step(config).max_length
+    words = f"data.max_prompt_length + data.max_response_length = {length:,} tokens"
+    if length > shape.positions:
+        raise ValueError(
+            f"{words} is more than the {shape.positions:,} positions that the model knows; make it shorter."
+        )
+    if rollout.max_model_len and rollout.max_model_len < length:
+        raise ValueError(
+            f"actor_rollout_ref.rollout.max_model_len={rollout.max_model_len} would cut off responses ({words}); "
+            f"set it to at least {length}."
+        )
+    slices = ulysses_size(config)
+    for setting, limit in {
+        "actor.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
+        "rollout.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
+    }.items():
+        if actor.use_dynamic_bsz and limit * slices < length:
+            raise ValueError(
+                f"actor_rollout_ref.{setting}={limit} holds no response of full length ({words}); "
+                f"set it to at least {-(-length // slices)}."
+            )
+
+
+def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_bytes: int) -> list[str]:
+    rollout = config.actor_rollout_ref.rollout
+    state = taken.weights + taken.gradients + taken.optimizer
+    if state > device_bytes:
+        raise ValueError(
+            f"weights, gradients and optimizer take {_gib(state)} of a device with {_gib(device_bytes)}; "
+            f"use more devices (trainer.nnodes, trainer.n_gpus_per_node) or actor_rollout_ref.model.lora_rank."
+        )
+    if taken.rollout > device_bytes:
+        raise ValueError(
+            f"actor_rollout_ref.rollout.gpu_memory_utilization={rollout.gpu_memory_utilization} and what the trainer "
+            f"keeps come to {_gib(taken.rollout)} of a device with {_gib(device_bytes)}; lower it or set "
+            f"actor_rollout_ref.actor.fsdp_config.param_offload and optimizer_offload."
+        )
+    longest = rollout.max_model_len or shape.positions
+    if taken.cache < longest * cache_bytes_per_token(config, shape):
+        raise ValueError(
+            f"vLLM has {_gib(max(0, taken.cache))} for its cache, too little for one sequence of {longest:,} tokens; "
+            f"raise actor_rollout_ref.rollout.gpu_memory_utilization or tensor_model_parallel_size, or set "
+            f"max_model_len."
+        )
+    remedies = {
+        "update": "actor.ppo_max_token_len_per_gpu, model.use_fused_kernels=true, "
+        "or actor.fsdp_config.ulysses_sequence_parallel_size",
+        "log_prob": "rollout.log_prob_max_token_len_per_gpu",
+        "reference": "ref.log_prob_max_token_len_per_gpu",
+    }
+    return [
+        f"the {phase.replace('_', '-')} pass takes about {_gib(getattr(taken, phase))} of a device with "
+        f"{_gib(device_bytes)}; it may run out of memory: lower or set actor_rollout_ref.{remedy}."
+        for phase, remedy in remedies.items()
+        if getattr(taken, phase) > FULL * device_bytes
+    ]
+
+
+def _check_disk(config: DictConfig, checkpoint: int) -> list[str]:
+    trainer = config.trainer
+    if trainer.save_freq <= 0:
+        return []
+    folder = Path(trainer.default_local_dir).absolute()
+    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < checkpoint:
+        raise ValueError(
+            f"a checkpoint takes {_gib(checkpoint)} and {existing} has {_gib(free)} free; make room, choose another "
+            f"run_dir, or save less (trainer.save_freq=-1, actor_rollout_ref.actor.checkpoint.save_contents)."
+        )
+    kept, there = _checkpoints_kept(config), len(by_step(folder))
+    # The next one is written before the oldest is removed.
+    missing = (max(0, kept - there) + 1) * checkpoint
+    if free < missing:
+        return [
+            f"{kept} checkpoints of {_gib(checkpoint)} are kept, and {existing} has {_gib(free)} free; "
+            f"lower trainer.max_actor_ckpt_to_keep or raise trainer.save_freq."
+        ]
+    return []
+
+
+def _checkpoints_kept(config: DictConfig) -> int:
+    trainer = config.trainer
+    saved = -(-(trainer.total_training_steps or 0) // trainer.save_freq) or 1
+    return min(saved, trainer.max_actor_ckpt_to_keep or saved)
+
+
+def _table(config: DictConfig, shape: ModelShape, now: Step, taken: Memory, device_bytes: int) -> str:
+    rollout, trainer = config.actor_rollout_ref.rollout, config.trainer
+    servers = max(1, now.rollout_devices // rollout.tensor_model_parallel_size)
+    cached = max(0, taken.cache) // cache_bytes_per_token(config, shape)
+    lora = f", {shape.trainable / 1e6:,.1f}M of them trained" if shape.trainable != shape.parameters else ""
+    rows = [
+        (
+            "model",
+            f"{shape.parameters / 1e6:,.1f}M parameters{lora}; {shape.layers} layers, hidden {shape.hidden}, "
+            f"vocabulary {shape.vocabulary:,}",
+        ),
+        ("devices", f"{trainer.nnodes} x {trainer.n_gpus_per_node} with {_gib(device_bytes)} each"),
+        (
+            "step",
+            f"{now.tokens:,} tokens at most: {now.sequences} sequences of {now.max_length:,}; "
+            f"{now.micro_batch_tokens:,} a device and micro-batch",
+        ),
+        (
+            "per device",
+            f"weights {_gib(taken.weights)}, gradients {_gib(taken.gradients)}, optimizer {_gib(taken.optimizer)}",
+        ),
+        (
+            "update",
+            f"{_gib(taken.update)}: the above, gathered layers {_gib(taken.gathered)}, activations "
+            f"{_gib(taken.activations)}, logits {_gib(taken.logits)} (the last two not all at once)",
+        ),
+        ("log-prob pass", f"{_gib(taken.log_prob)}; reference model's {_gib(taken.reference)}"),
+        ("rollout", f"{_gib(taken.rollout)}: vLLM's weights {_gib(taken.rollout_weights)}, cache {_gib(taken.cache)}"),
+        (
+            "vLLM's cache",
+            f"{cached:,} tokens: {cached // now.max_length} sequences of full length at once, of "
+            f"{now.sequences // servers} a server",
+        ),
+        ("checkpoint", f"{_gib(checkpoint_bytes(config, shape))}, {_checkpoints_kept(config)} kept")
+        if trainer.save_freq > 0
+        else ("checkpoint", "none (trainer.save_freq)"),
+    ]
+    return "\n".join(f"{name:14} {words}" for name, words in rows)
+
+
+def _gib(number: float) -> str:
+    return f"{number / GIB:.1f} GiB" if number >= 0.1 * GIB else f"{number / 2**20:.1f} MiB"
+
+
+@hydra.main(config_path="../../../configs", config_name="trainer", version_base=None)
+def main(config: DictConfig) -> None:
+    try:
+        validate(config)
+        table, warnings = preflight(config)
+        print(table, *(f"warning: {warning}" for warning in warnings), sep="\n")
+        check_devices(config)
+        if address := cluster_address(config):
+            _look_at_cluster(config, address)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _look_at_cluster(config: DictConfig, address: str) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError:
+        print("nodes          not looked at: Ray is not up")
+        return
+    check_nodes(config, lambda text: print(f"nodes          {text}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""Two replacements in vLLM's processes, for which it has no hook; `recipe.g2rl.vllm_plugin` calls `register`."""
+
+
+def register() -> None:
+    """Make verl's weight updates reach the weights that vLLM's CPU build computes with."""
+    from vllm.model_executor.layers.linear import UnquantizedLinearMethod
+
+    UnquantizedLinearMethod.process_weights_after_loading = _pack_and_keep_weight  # type: ignore[method-assign]
+
+    from verl.workers.rollout.vllm_rollout.bucketed_weight_transfer import BucketedWeightReceiver
+
+    receive_weights = BucketedWeightReceiver.receive_weights
+
+    def receive_copies(self, on_bucket_received) -> None:
+        # `tensor.to(device)` copies out of the shared buffer only across devices: on the CPU verl hands out views of it
+        # and then cannot close it. Not needed once verl copies.
+        receive_weights(
+            self, lambda weights, is_last: on_bucket_received([(name, w.clone()) for name, w in weights], is_last)
+        )
+
+    BucketedWeightReceiver.receive_weights = receive_copies  # type: ignore[method-assign]
+
+
+def _pack_and_keep_weight(self, layer) -> None:
+    # vLLM packs the weight for its CPU kernels and drops the original, so that a later update finds nothing to load
+    # into. Keeping it lets verl load and pack again after each update. Not needed once vLLM keeps it on request.
+    from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
+
+    dispatch_cpu_unquantized_gemm(layer, remove_weight=False)

@@ -1,0 +1,1 @@
+"""The driver's life, from launch to summary: it runs in the process that the user started."""

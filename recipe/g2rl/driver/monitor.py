@@ -1,0 +1,54 @@
+"""Notices that a process of the run has died while the trainer waits for its answer, which would be for ever."""
+
+import _thread
+import signal
+import threading
+
+import ray
+
+# `ray.util.state`, the public way to ask, needs the dashboard's server, which does not always run.
+from ray._private.state import actors
+from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
+
+from recipe.g2rl.driver.errors import died
+
+LOST = (ActorDiedErrorContext.WORKER_DIED, ActorDiedErrorContext.NODE_DIED)
+PERIOD_S = 3.0
+GRACE_S = 15.0  # for the trainer's own exception, which knows more
+# Not SIGINT, which is ignored in a process that a script started in the background.
+SIGNAL = signal.SIGUSR2
+
+
+class Monitor:
+    """From `start`, in the main thread, until `stop`: interrupts the main thread when an actor of this job is lost."""
+
+    def __init__(self) -> None:
+        self.found: str | None = None
+        self._job: str | None = None
+        self._stopped = threading.Event()
+
+    def start(self) -> None:
+        self._job = ray.get_runtime_context().get_job_id()
+        signal.signal(SIGNAL, signal.default_int_handler)  # the only exception that Ray lets through while it waits
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def lost(self) -> str | None:
+        """One of the job's actors that died with its process or node, in words."""
+        if self._job is None:  # Ray did not start
+            return None
+        for actor in actors(actor_state_name="DEAD").values():
+            context = actor["DeathCause"].actor_died_error_context
+            if actor["JobID"] == self._job and context.reason in LOST:
+                with_node = context.reason == ActorDiedErrorContext.NODE_DIED
+                return died(actor["ActorClassName"], actor["Pid"], actor["Address"]["IPAddress"], with_node)
+        return None
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(PERIOD_S):
+            if (lost := self.lost()) and not self._stopped.wait(GRACE_S):
+                self.found = lost
+                _thread.interrupt_main(SIGNAL)
+                return

@@ -1,0 +1,115 @@
+"""Entry point: `python -m recipe.g2rl.main exploration=g2rl model=... task=... hardware=... [any Hydra override]`.
+
+The configuration is checked before Ray starts. `DRY_RUN=1` prints it and stops there.
+"""
+
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import ExitStack
+from pathlib import Path
+
+import hydra
+import ray
+from omegaconf import DictConfig, OmegaConf
+
+from recipe.g2rl.driver.console import LOG_FILE, Console
+from recipe.g2rl.driver.errors import WrongCluster, in_one_line
+from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
+from recipe.g2rl.driver.run_dir import by_step, check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.settings.config import make_paths_absolute
+
+FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+RESTARTS_DONE = "G2RL_RESTARTS_DONE"
+PAUSE_BEFORE_RESTART_S = 10.0
+
+
+def main() -> int:
+    """Exit status: 0 the run finished, 1 it failed, 2 its settings are wrong, 130 Ctrl-C, 143 SIGTERM.
+
+    A run that failed is started again, from its newest checkpoint, up to `MAX_RESTARTS` times (environment; default 0).
+    """
+    # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    status = 0
+
+    @hydra.main(config_path="../../configs", config_name="trainer", version_base=None)
+    def compose_and_run(config: DictConfig) -> None:
+        nonlocal status
+        status = _run(config)
+
+    compose_and_run()
+    if status == FAILED and TOLD_TO_STOP.is_set():  # whoever sent it wants no restart
+        return TERMINATED
+    done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
+    if status == FAILED and done < allowed:
+        print(f"restart {done + 1} of {allowed} in {PAUSE_BEFORE_RESTART_S:.0f} seconds", flush=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(PAUSE_BEFORE_RESTART_S)
+        os.environ[RESTARTS_DONE] = str(done + 1)
+        os.execv(sys.executable, sys.orig_argv)  # a clean process under the same id, so that signals still reach it
+    return status
+
+
+def _run(config: DictConfig) -> int:
+    from recipe.g2rl.checks.preflight import announce
+    from recipe.g2rl.checks.settings import validate  # after Hydra, so that --help and unknown settings answer at once
+
+    try:
+        validate(config)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTINGS
+    if os.environ.get("DRY_RUN") == "1":
+        print(OmegaConf.to_yaml(config, resolve=True))
+        return FINISHED
+
+    make_paths_absolute(config)
+    OmegaConf.resolve(config)  # Hydra's own values are known in this process only
+    run_dir = Path(config.run_dir)
+    if RESTARTS_DONE in os.environ and by_step(Path(config.trainer.default_local_dir)):
+        config.trainer.resume_mode = "auto"  # wherever the first start began
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(only_run_in(run_dir))
+            changes = check_run_dir(config)
+            announce(config, run_dir)
+        except ValueError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return WRONG_SETTINGS
+        print(*changes, sep="\n", end="\n" if changes else "", flush=True)
+        write_run_dir(config)
+        return _train(config, run_dir)
+
+
+def _train(config: DictConfig, run_dir: Path) -> int:
+    from recipe.g2rl.driver.summary import summarize
+    from recipe.g2rl.driver.watchdog import Watchdog
+
+    start = time.monotonic()
+    with Watchdog(), Console(run_dir / LOG_FILE) as console:
+        console.show(f"everything is logged in {run_dir / LOG_FILE}")
+        console.show("starting Ray")
+        try:
+            terminated = run_trainer(config)
+        except KeyboardInterrupt:
+            console.show("interrupted; start it again with the same run_dir to go on from the last checkpoint")
+            return INTERRUPTED
+        except Exception as error:
+            traceback.print_exc()
+            console.show(f"error: {in_one_line(error)}")
+            console.show(f"the whole story is in {run_dir / LOG_FILE}")
+            return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
+        finally:
+            ray.shutdown()
+    if terminated:
+        print("ended by SIGTERM; start it again with the same run_dir to go on from the checkpoint")
+        return TERMINATED
+    print(summarize(run_dir, Path(config.trainer.default_local_dir), time.monotonic() - start))
+    return FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What is read from a composed configuration, each in one place; imported in every process."""

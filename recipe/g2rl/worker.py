@@ -1,0 +1,55 @@
+"""verl's workers, with the engine of `recipe.g2rl.engine` for the actor and the stock one for the reference model."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from verl.experimental.separation.engine_workers import DetachActorWorker
+from verl.utils.device import get_device_name
+from verl.utils.distributed import initialize_global_process_group_ray
+from verl.utils.py_functional import temp_env_var
+from verl.workers.engine_workers import ActorRolloutRefWorker, TrainingWorker
+
+from recipe.g2rl.engine import ENGINE_VENDOR
+
+if get_device_name() == "cpu":
+    import recipe.g2rl.cpu.fsdp  # noqa: F401  (registers the reference model's engine)
+
+
+class ExplorationTrainingWorker(TrainingWorker):
+    def __init__(self, config) -> None:
+        with temp_env_var("VERL_ENGINE_VENDOR", ENGINE_VENDOR):  # verl's switch between engines for one device
+            super().__init__(config)
+
+
+class _Exploration(ActorRolloutRefWorker):
+    actor_worker_cls = ExplorationTrainingWorker
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if get_device_name() == "cpu":
+            # verl would ask for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
+            initialize_global_process_group_ray(backend="cpu:gloo")
+
+
+class ExplorationWorker(_Exploration):
+    """For trainers whose rollout shares the devices."""
+
+
+class ExplorationDetachWorker(_Exploration, DetachActorWorker):
+    """For the trainer with separate rollout, which keeps the weights that the old log-probs come from."""
+
+    @property
+    def copy_handler(self) -> Callable:
+        # verl's "copy" of an FSDP2 shard that is on the CPU already (offloaded, or there is no GPU) is the shard
+        # itself, and the later mini-batches of a step would change it. Not needed once verl's helper copies always.
+        save = super().copy_handler
+
+        def save_copies(module: torch.nn.Module) -> Any:
+            saved = save(module)
+            if self.config.actor.strategy != "fsdp2" or next(module.parameters()).device.type != "cpu":
+                return saved
+            shards, spec = saved
+            return {name: (shard.clone(), its_spec) for name, (shard, its_spec) in shards.items()}, spec
+
+        return save_copies

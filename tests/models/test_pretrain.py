@@ -1,0 +1,106 @@
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from g2rl import models
+from g2rl.data.arithmetic import problems
+from g2rl.models.pretrain import IGNORED, Recipe, batches, boxed, build_model, check, learning_rate_share, pretrain
+from g2rl.models.tokenizer import build_tokenizer
+
+SMALL = Recipe(
+    hidden_size=64,
+    num_layers=1,
+    num_heads=2,
+    num_key_value_heads=1,
+    intermediate_size=64,
+    steps=12,
+    batch_size=8,
+    warmup_steps=2,
+    threads=1,
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer([problem.question for problem in islice(problems("train", 0), 200)], 320)
+
+
+def test_batches_carry_loss_on_the_solutions_only(tokenizer):
+    for batch in batches(replace(SMALL, steps=3), tokenizer):
+        for ids, labels in zip(batch["input_ids"], batch["labels"], strict=True):
+            assert torch.equal(labels[labels != IGNORED], ids[labels != IGNORED])
+            prompt, solution = tokenizer.decode(ids[labels == IGNORED]), tokenizer.decode(ids[labels != IGNORED])
+            assert prompt.rstrip("<|endoftext|>").endswith("<|im_start|>assistant\n")  # noqa: B005
+            assert "\\boxed{" in solution and solution.endswith("<|im_end|>")
+
+
+def test_batches_are_seeded(tokenizer):
+    def ids(seed):
+        return next(batches(replace(SMALL, seed=seed), tokenizer))["input_ids"]
+
+    assert torch.equal(ids(1), ids(1))
+    assert ids(1).shape != ids(2).shape or not torch.equal(ids(1), ids(2))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_models_tied_and_untied(tokenizer, tied, tmp_path):
+    build_model(replace(SMALL, tie_word_embeddings=tied), tokenizer).save_pretrained(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    assert (model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()) == tied
+    assert model.lm_head.weight.shape == (len(tokenizer), 64)
+
+
+def test_learning_rate():
+    recipe = replace(SMALL, steps=100, warmup_steps=10)
+    shares = [learning_rate_share(step, recipe) for step in range(100)]
+    assert shares[:2] == [0.1, 0.2] and shares[9:41] == [1.0] * 32
+    assert shares[70] == pytest.approx(0.5) and 0 < shares[99] < 0.02
+
+
+def test_boxed():
+    assert boxed("\\boxed{1} no, \\boxed{23}.") == "23"
+    assert boxed("\\boxed{1} no, \\boxed{2") is None
+    assert boxed("42") is None
+
+
+def test_same_recipe_same_weights_and_check():
+    first, tokenizer = pretrain(SMALL)
+    second, _ = pretrain(SMALL)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+    outcome = check(first, tokenizer, num_problems=4, samples=3, max_new_tokens=8)
+    assert outcome == check(first, tokenizer, num_problems=4, samples=3, max_new_tokens=8)
+    assert 0 <= outcome.pass_at_1 <= outcome.pass_at_n <= 1 and outcome.max_tokens <= 8
+
+
+def test_cached_and_rebuilt_when_the_recipe_changes(tmp_path, capfd):
+    folder = models.tiny_policy(tmp_path, SMALL)
+    assert "pass@1" in capfd.readouterr().err
+    weights = (folder / "model.safetensors").stat()
+    assert models.tiny_policy(tmp_path, SMALL) == folder
+    assert (folder / "model.safetensors").stat() == weights  # not built again
+    assert capfd.readouterr().err == ""
+    other = models.tiny_policy(tmp_path, replace(SMALL, seed=1))
+    assert other != folder and sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, other.name])
+    assert AutoModelForCausalLM.from_pretrained(folder).config.model_type == "qwen3"
+    assert AutoTokenizer.from_pretrained(folder).chat_template
+
+
+@pytest.mark.slow
+def test_the_policy_of_the_default_recipe(tmp_path):
+    """Trains the real thing: pass@1 with room to rise, pass@16 clearly higher."""
+    command = [sys.executable, "-m", "g2rl.models", "--out", str(tmp_path)]
+    folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert 1e6 <= sum(parameter.numel() for parameter in model.parameters()) <= 5e6
+    assert model.config.head_dim in (32, 64, 80, 96, 112, 128)
+    outcome = check(model, tokenizer, num_problems=96, seed=1)
+    assert 0.2 <= outcome.pass_at_1 <= 0.5, outcome
+    assert outcome.pass_at_n >= max(0.65, outcome.pass_at_1 + 0.25), outcome
+    assert outcome.mean_tokens < 64, outcome
+    again = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert again.stdout.strip() == folder and "pre-training" not in again.stderr

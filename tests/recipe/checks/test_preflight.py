@@ -1,0 +1,233 @@
+"""`recipe.g2rl.checks.preflight`: what it prints, what it refuses, what it warns of, what it sees of a cluster."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import ray
+from hydra import compose, initialize_config_dir
+from transformers import Qwen3Config
+
+from g2rl.data.rows import make_row, write_rows
+from recipe.g2rl.checks import environment, preflight
+from recipe.g2rl.checks.nodes import check_nodes
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def a_node_of_eight(tmp_path, monkeypatch):
+    """This machine answers as one with eight 80 GB GPUs does."""
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do echo 81559; done\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    Qwen3Config(
+        vocab_size=151_936,
+        hidden_size=2560,
+        intermediate_size=9728,
+        num_hidden_layers=36,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        head_dim=128,
+        max_position_embeddings=32_768,
+        tie_word_embeddings=True,
+    ).save_pretrained(folder / "model")
+    rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
+    write_rows(rows, folder / "train.parquet")
+    return folder
+
+
+def composed(inputs, *overrides: str, hardware: str = "one_node", model: str = "qwen3_4b"):
+    settings = [
+        f"hardware={hardware}",
+        f"model={model}",
+        "task=math",
+        f"actor_rollout_ref.model.path={inputs}/model",
+        f"data.train_files={inputs}/train.parquet",
+        f"data.val_files={inputs}/train.parquet",
+        f"run_dir={inputs}/run",
+        "trainer.experiment_name=test",
+    ]
+    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+        return compose("trainer", [*settings, *overrides])
+
+
+ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+
+
+def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
+    table, warnings = preflight.preflight(composed(inputs, "trainer.save_freq=-1"))
+    for fact in ("4,022.5M parameters", "8 with 79.6 GiB", "3,407,872 tokens", "26,624 a device", "optimizer 3.7 GiB"):
+        assert fact in table
+    assert not [warning for warning in warnings if "device" in warning]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "names"),
+    [
+        (["trainer.n_gpus_per_node=16"], ["set up for 16 GPUs", "has 8", "trainer.n_gpus_per_node"]),
+        (["trainer.nnodes=2"], ["trainer.nnodes=2", "hardware=cluster"]),
+        (["data.max_response_length=32768"], ["32,768 positions"]),
+        ([f"{ACTOR}.ppo_max_token_len_per_gpu=4096"], ["ppo_max_token_len_per_gpu=4096", "at least 13312"]),
+        ([f"{ROLLOUT}.log_prob_max_token_len_per_gpu=64"], ["log_prob_max_token_len_per_gpu=64", "at least 13312"]),
+        ([f"{ROLLOUT}.gpu_memory_utilization=0.98"], ["gpu_memory_utilization=0.98", "param_offload"]),
+        ([f"{ROLLOUT}.gpu_memory_utilization=0.15"], ["for its cache", "max_model_len"]),
+        ([f"{ROLLOUT}.max_model_len=8192"], ["max_model_len=8192 would cut off", "at least 13312"]),
+        (["actor_rollout_ref.model.path=no-such/model"], ["actor_rollout_ref.model.path=no-such/model: "]),
+        ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 104.7 GiB of a device with 79.6 GiB"]),
+    ],
+)
+def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, tmp_path, overrides, names):
+    with pytest.raises(ValueError) as error:
+        preflight.announce(composed(inputs, "trainer.save_freq=-1", *overrides), tmp_path)
+    assert "\n" not in str(error.value)
+    for name in names:
+        assert name in str(error.value)
+
+
+def test_a_state_that_does_not_fit_is_refused(inputs):
+    overrides = ["trainer.save_freq=-1", f"{ACTOR}.fsdp_config.fsdp_size=1", "gpu_memory_gib=40"]
+    config = composed(inputs, *overrides, hardware="cluster")  # from a head without GPUs
+    with pytest.raises(ValueError, match=r"optimizer take 59.9 GiB of a device with 40.0 GiB; .*lora_rank"):
+        preflight.preflight(config)
+
+
+def test_an_estimate_that_does_not_fit_is_a_warning(inputs, a_node_of_eight):
+    config = composed(inputs, "trainer.save_freq=-1", f"{ACTOR}.entropy_coeff=0.001", f"{ACTOR}.ppo_mini_batch_size=8")
+    config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu = 60_000
+    _, warnings = preflight.preflight(config)
+    update = next(warning for warning in warnings if warning.startswith("the update pass"))
+    assert "ppo_max_token_len_per_gpu" in update and "use_fused_kernels" in update
+
+
+def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eight, tmp_path):
+    """A real small file system, where one may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=50g", "tmpfs", disk], capture_output=True).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        with pytest.raises(ValueError, match=r"a checkpoint takes 45.0 GiB and .*disk has 30.0 GiB free"):
+            subprocess.run(["mount", "-o", "remount,size=30g", disk], check=True)
+            preflight.preflight(composed(inputs, f"run_dir={disk}/run"))
+        subprocess.run(["mount", "-o", "remount,size=60g", disk], check=True)
+        _, warnings = preflight.preflight(composed(inputs, f"run_dir={disk}/run"))
+        assert any("3 checkpoints of 45.0 GiB" in warning for warning in warnings)
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_the_table_is_printed_also_where_the_gpus_are_missing(inputs):
+    environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
+    environment["PATH"] = "/nowhere"  # no nvidia-smi
+    overrides = ["hardware=one_node", "model=qwen3_4b", "task=math", f"run_dir={inputs}/run", "trainer.save_freq=-1"]
+    overrides += [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
+    overrides += [f"actor_rollout_ref.model.path={inputs}/model", "trainer.total_training_steps=2"]
+    command = [sys.executable, "-m", "recipe.g2rl.checks.preflight", *overrides]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (run.returncode, "4,022.5M parameters" in run.stdout) == (2, True), run.stderr
+    assert run.stderr.startswith("error: the run is set up for 8 GPUs and this machine has 0")
+
+
+def test_versions_are_those_that_the_project_requires(monkeypatch):
+    assert environment.wrong_versions() == []
+    monkeypatch.setattr(environment, "requires", lambda name: ["verl==0.9.0", "hydra-core>=1.3", "no-such-package"])
+    assert environment.wrong_versions() == [
+        "verl==0.9.0 is wanted and 0.9.1 installed",
+        "no-such-package is wanted and nothing installed",
+    ]
+
+
+def test_verls_pins_are_read_from_verl():
+    """This environment has the CPU build of torch, which is not the one that verl pins for GPUs."""
+    assert any(words.startswith("torch==2.11.0 is wanted") for words in environment.unpinned_versions())
+
+
+def test_the_command_prints_the_table_or_one_error(inputs):
+    command = [sys.executable, "-m", "recipe.g2rl.checks.preflight", "hardware=cpu", "model=tiny", "task=arithmetic"]
+    paths = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
+    model = inputs / "tiny"
+    Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(model)
+    command += [*paths, f"actor_rollout_ref.model.path={model}", f"run_dir={inputs}/run"]
+    fine = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert fine.returncode == 0, fine.stderr
+    assert "32,768 tokens at most" in fine.stdout and "checkpoint" in fine.stdout
+    wrong = subprocess.run([*command, "data.max_response_length=4096"], cwd=ROOT, capture_output=True, text=True)
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith("error: ") and wrong.stderr.count("\n") == 1
+
+
+# ---------------------------------------------------------------------- a cluster
+
+
+@pytest.fixture(scope="module")
+def cluster(inputs, tmp_path_factory):
+    """Two Ray nodes on this machine; the second sees another, empty folder in the place of `inputs/hidden`."""
+    (inputs / "hidden").mkdir()
+    environment = os.environ | {"RAY_AUTH_MODE": "disabled", "SPT_NOENV": "1"}
+    start = [Path(sys.executable).with_name("ray"), "start", "--block", "--num-cpus=8", "--num-gpus=1"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    head = [*start, "--head", f"--port={port}", "--include-dashboard=false", "--node-ip-address=127.0.0.1"]
+    worker = [*start, f"--address=127.0.0.1:{port}", "--node-ip-address=127.0.0.1"]
+    hide = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs tmpfs {inputs}/hidden && exec "$@"', "sh"]
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode:
+        pytest.skip("a node with a view of its own needs root")
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    processes = [subprocess.Popen(head, **quiet)]
+    try:
+        wait_for(lambda: connect(f"127.0.0.1:{port}"))
+        processes.append(subprocess.Popen([*hide, *worker], **quiet))
+        wait_for(lambda: sum(node["Alive"] for node in ray.nodes()) == 2)
+        yield
+    finally:
+        ray.shutdown()
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(timeout=60)
+
+
+def wait_for(condition, timeout_s: float = 120) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def connect(address: str) -> bool:
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="CRITICAL")
+    except ConnectionError:
+        return False
+    return True
+
+
+@pytest.mark.slow
+def test_nodes_of_a_cluster(inputs, cluster):
+    def on(*overrides: str):
+        return composed(inputs, "trainer.n_gpus_per_node=1", *overrides, hardware="cluster")
+
+    said: list[str] = []
+    check_nodes(on(), said.append)
+    assert said == ["2 nodes for 2: same versions, and each sees the run's folder, the model and the data"]
+    assert not list((inputs / "run/checkpoints").iterdir())
+    with pytest.raises(ValueError, match=r"set up for 3 GPUs and Ray has 2"):
+        check_nodes(on("trainer.nnodes=3"))
+    with pytest.raises(ValueError, match=r"16 CPU slots are fewer than the 17"):
+        check_nodes(on("transfer_queue.backend.SimpleStorage.num_data_storage_units=9"))
+    with pytest.raises(ValueError, match=r"does not see .*hidden/checkpoints; put run_dir on a file system"):
+        check_nodes(on(f"run_dir={inputs}/hidden"))
+    (inputs / "hidden/train.parquet").write_bytes((inputs / "train.parquet").read_bytes())
+    with pytest.raises(ValueError, match=r"cannot read .*hidden/train.parquet"):
+        check_nodes(on(f"data.train_files={inputs}/hidden/train.parquet"))

