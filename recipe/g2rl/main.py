@@ -18,7 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.errors import WrongCluster, in_one_line
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
-from recipe.g2rl.driver.run_dir import by_step, check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute
 
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143

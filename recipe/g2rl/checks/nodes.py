@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recipe.g2rl.checks import environment
-from recipe.g2rl.driver.console import report
+from recipe.g2rl.saving.run_log import report
 from recipe.g2rl.settings.config import cpus_reserved, data_files, standalone_devices, trainer_devices
 
 WAIT_FOR_NODES_S = 600.0

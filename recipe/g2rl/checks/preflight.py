@@ -31,7 +31,7 @@ from recipe.g2rl.checks.memory import (
 )
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.settings import validate
-from recipe.g2rl.driver.run_dir import by_step
+from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import standalone_devices, ulysses_size
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.

@@ -6,51 +6,36 @@ verl makes its own checks in `validate_verl`; here are those it makes late, uncl
 import io
 import os
 from contextlib import redirect_stdout
-from dataclasses import fields
 from pathlib import Path
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from verl.plugin.platform import PlatformRegistry
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.data.check import check_rows
-from g2rl.embedding import check_mean_pooling
 from g2rl.methods.base import Method
 from g2rl.verify import check_data_sources
 from recipe.g2rl.checks.environment import plugin_registered
-from recipe.g2rl.inputs.embeddings import embedder_settings
-from recipe.g2rl.reward_manager import reward_settings
-from recipe.g2rl.settings.config import REMOTE, cpus_reserved, data_files, strings, trainer_devices, ulysses_size
+from recipe.g2rl.inputs.columns import computed
+from recipe.g2rl.settings.config import (
+    OWN_ESTIMATOR,
+    REMOTE,
+    base_estimator,
+    check_model_path,
+    cpus_reserved,
+    data_files,
+    strings,
+    trainer_devices,
+    ulysses_size,
+)
+from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
+from recipe.g2rl.settings.reward import reward_settings
 
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parents[1] / name), replace=True)
-
-
-def build_method(exploration: DictConfig) -> Method:
-    """The method object of the `exploration:` settings.
-
-    Raises:
-        ValueError: a setting that the method does not have, or a value that it does not take.
-    """
-    settings = OmegaConf.to_container(exploration, resolve=True)
-    assert isinstance(settings, dict)
-    if "_target_" not in settings:
-        raise ValueError("exploration._target_ is missing: choose a method, as in exploration=g2rl.")
-    try:
-        method = instantiate(settings)
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, ValueError):
-            raise ValueError(str(cause)) from None
-        raise ValueError(f"exploration: {cause or error} (see {settings['_target_']} for its settings).") from None
-    for field in fields(method):  # Hydra reads off, no and 0 as what they look like, and text counts as true
-        if isinstance(field.default, bool) and not isinstance(value := getattr(method, field.name), bool):
-            raise ValueError(f"exploration.{field.name} must be true or false, not {value!r}.")
-    return method
 
 
 def validate(config: DictConfig) -> None:
@@ -61,9 +46,10 @@ def validate(config: DictConfig) -> None:
     """
     method = build_method(config.exploration)
     _check_method(config, method)
+    _check_estimator(config)
     _check_batch(config)
     _check_sharding(config)
-    _check_model_path("actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path))
+    check_model_path("actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path))
     _check_data(config)
     _check_loggers(config)
     _check_checkpoints(config)
@@ -83,39 +69,29 @@ def validate_verl(config: DictConfig) -> None:
 
 
 def _check_method(config: DictConfig, method: Method) -> None:
-    changes_rewards = (
-        type(method).shape_rewards is not Method.shape_rewards
-        or type(method).reweight_advantages is not Method.reweight_advantages
-    )
-    estimator = config.algorithm.adv_estimator
-    if changes_rewards and estimator in _verl_estimators():
-        raise ValueError(
-            f"algorithm.adv_estimator={estimator} is verl's own and would leave {type(method).__name__} without "
-            f"effect; "
-            f"leave it to exploration=... or give your method's name."
-        )
     if config.actor_rollout_ref.rollout.n < 2:
         raise ValueError(
             f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: a group of one response a prompt has "
             f"nothing to be compared with; use at least 2."
         )
-    needs_pass = method.inputs & {"features", "confidence"}
-    if needs_pass and (config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False):
+    columns = pass_columns(config, method)
+    computed(columns)
+    if columns and (config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False):
         raise ValueError(
             f"algorithm.rollout_correction.bypass_mode=true skips the log-prob pass that {type(method).__name__} takes "
-            f"its {' and '.join(sorted(needs_pass))} from; set it to false."
+            f"its {', '.join(sorted(columns))} from; set it to false."
         )
-    if "embeddings" in method.inputs:
-        embedding_model = str(embedder_settings(config).model)
-        _check_model_path("embedding.model", embedding_model)
-        if config.trainer.device == "cpu":
-            check_mean_pooling("embedding.model=", embedding_model)
+    for input in build_inputs(config, method).values():
+        input.check(config)
 
 
-def _verl_estimators() -> set[str]:
-    from verl.trainer.ppo.core_algos import AdvantageEstimator
-
-    return {estimator.value for estimator in AdvantageEstimator}
+def _check_estimator(config: DictConfig) -> None:
+    name = base_estimator(config)
+    if name not in ADV_ESTIMATOR_REGISTRY:
+        raise ValueError(
+            f"algorithm.adv_estimator={config.algorithm.adv_estimator} is not known; {OWN_ESTIMATOR} is GRPO's "
+            f"standardisation, and verl has {', '.join(sorted(ADV_ESTIMATOR_REGISTRY))}."
+        )
 
 
 def _check_batch(config: DictConfig) -> None:
@@ -159,27 +135,6 @@ def _check_sharding(config: DictConfig) -> None:
         )
     if ranks > 1 and not model.use_remove_padding:
         raise ValueError(f"{setting} needs actor_rollout_ref.model.use_remove_padding=true.")
-
-
-def _check_model_path(setting: str, path: str) -> None:
-    folder = Path(path).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise ValueError(f"{setting}={path} has no config.json: it is not a Hugging Face model folder.")
-        return
-    looks_like_hub_name = path.count("/") == 1 and path[0] not in "./~"
-    if not looks_like_hub_name:
-        raise ValueError(f"{setting}={path} does not exist.")
-    if os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(path):
-        raise ValueError(
-            f"{setting}={path} is not in the local Hugging Face cache and HF_HUB_OFFLINE=1 forbids to download it."
-        )
-
-
-def _in_hub_cache(name: str) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return isinstance(try_to_load_from_cache(name, "config.json"), str)
 
 
 def _check_data(config: DictConfig) -> None:

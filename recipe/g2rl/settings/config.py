@@ -1,5 +1,6 @@
 """What several parts of the recipe read from a composed configuration, each in one place."""
 
+import os
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
@@ -10,6 +11,15 @@ CPUS_PER_DEVICE = 3
 CPUS_FOR_CONTROL = 2
 
 REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
+
+
+OWN_ESTIMATOR = "g2rl"  # in algorithm.adv_estimator: GRPO's standardisation with a method of ours around it
+
+
+def base_estimator(config: DictConfig) -> str:
+    """The name of verl's estimator that standardises the method's rewards."""
+    name = str(config.algorithm.adv_estimator)
+    return "grpo" if name == OWN_ESTIMATOR else name
 
 
 def trainer_devices(config: DictConfig) -> int:
@@ -59,5 +69,30 @@ def make_paths_absolute(config: DictConfig) -> None:
 
 
 def strings(value: object) -> list[str]:
-    """Of a setting that takes one string or a list of them."""
+    """The strings of a setting that takes one string or a list of them."""
     return [str(item) for item in value] if isinstance(value, list | ListConfig) else [str(value)]
+
+
+def check_model_path(setting: str, path: str) -> None:
+    """
+    Raises:
+        ValueError: `path` is neither a Hugging Face model folder nor the name of a model that can be reached.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{setting}={path} has no config.json: it is not a Hugging Face model folder.")
+        return
+    looks_like_hub_name = path.count("/") == 1 and path[0] not in "./~"
+    if not looks_like_hub_name:
+        raise ValueError(f"{setting}={path} does not exist.")
+    if os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(path):
+        raise ValueError(
+            f"{setting}={path} is not in the local Hugging Face cache and HF_HUB_OFFLINE=1 forbids to download it."
+        )
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)

