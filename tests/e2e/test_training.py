@@ -209,7 +209,7 @@ def test_features_come_from_the_policy_of_the_old_log_probs(stack):
     run.finish(
         *SMALL,
         "exploration=g2rl",
-        "trainer.v1.trainer_mode=g2rl_separate_async",
+        "trainer.v1.trainer_mode=separate_async",
         # two updates a step, on responses sampled up to a step earlier
         "trainer.v1.separate_async.parameter_sync_step=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",

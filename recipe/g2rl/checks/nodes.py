@@ -1,6 +1,6 @@
 """The nodes of a Ray cluster as a run needs them: enough of them, alike, and with the same files in sight.
 
-A run looks once Ray is up and before anything is placed; `recipe.g2rl.checks.preflight` looks at a Ray that is up.
+A run looks once Ray is up and before anything is placed; `python -m recipe.g2rl.checks` looks at a Ray that is up.
 """
 
 import os

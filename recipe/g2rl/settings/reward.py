@@ -58,10 +58,12 @@ def reward_settings(config: DictConfig) -> RewardSettings:
     Raises:
         ValueError: a setting that does not exist, or a value that it cannot take; names both.
     """
+    given = OmegaConf.to_container(config.reward.get("reward_kwargs") or OmegaConf.create({}), resolve=True)
+    assert isinstance(given, dict)
+    if "max_resp_len" not in given:
+        given["max_resp_len"] = config.actor_rollout_ref.rollout.response_length
     try:
-        given = OmegaConf.to_container(config.reward.reward_kwargs, resolve=True)
-        merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), given)
-        settings = OmegaConf.to_object(merged)
+        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RewardSettings), given))
     except OmegaConfBaseException as error:
         raise ValueError(f"reward.reward_kwargs.{error.full_key}: {str(error.msg).splitlines()[0]}") from None
     assert isinstance(settings, RewardSettings)
