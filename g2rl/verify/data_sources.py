@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-VERIFIERS = ("math", "choice")
+VERIFIERS = ("math", "choice", "code")
 
 DEFAULT_VERIFIERS: dict[str, str] = {
     "arithmetic": "math",
@@ -17,6 +17,14 @@ DEFAULT_VERIFIERS: dict[str, str] = {
     "dapo_math_17k": "math",
     "gpqa_diamond": "choice",
     "mmlu_pro": "choice",
+    "livecodebench": "code",
+    "deepcoder": "code",
+    "humaneval": "code",
+    "humaneval_plus": "code",
+    "mbpp": "code",
+    "codeforces": "code",
+    "code": "code",
+    "programs": "code",
 }
 
 
