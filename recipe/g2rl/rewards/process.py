@@ -1,0 +1,47 @@
+"""A process that a reward function of the user's runs in: `python -m recipe.g2rl.rewards.process FD PATH NAME MB`.
+
+It says when the function is loaded, then answers each call with what the function returned or its traceback. The kernel
+ends it with its parent.
+"""
+
+import asyncio
+import ctypes
+import inspect
+import os
+import resource
+import signal
+import sys
+import traceback
+from multiprocessing.connection import Connection
+
+import psutil
+from verl.utils.import_utils import load_extern_object
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(connection: Connection, path: str, name: str, memory_mb: int) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    try:
+        function = load_extern_object(module_path=path, object_name=name)
+    except BaseException:
+        connection.send(("failed", traceback.format_exc()))
+        return
+    limit = psutil.Process().memory_info().vms + (memory_mb << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    connection.send(("loaded", inspect.iscoroutinefunction(function)))
+    while True:
+        try:
+            arguments = connection.recv()
+        except EOFError:
+            return
+        try:
+            result = function(**arguments)  # type: ignore[operator]
+            connection.send(("returned", asyncio.run(result) if inspect.iscoroutine(result) else result))
+        except BaseException:  # also SystemExit, which a function may raise
+            connection.send(("raised", traceback.format_exc()))
+
+
+if __name__ == "__main__":
+    main(Connection(int(sys.argv[1])), sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    os._exit(0)
