@@ -2,7 +2,7 @@
 
 A row has `problem` and `tests`, and where there are any `function`, `starter_code`, `compare`, `tolerance`, `id` and
 `subject`. Its tests are all `{"stdin": text, "stdout": text}` (or `input` and `output`), or all calls of the function
-that it names, `{"args": [...], "kwargs": {...}, "result": value}`. The rows of every set are first turned into such rows.
+that it names, `{"args": [...], "kwargs": {...}, "result": value}`. The rows of every set are first turned into these.
 """
 
 import json

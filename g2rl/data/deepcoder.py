@@ -2,8 +2,8 @@
 
 TACO: `{"inputs": [...], "outputs": [...]}`, of calls with `fn_name`.
 PrimeIntellect: a list of `{type, input, output}`, of calls with `fn_name`.
-LiveCodeBench and Codeforces: a list of `{input, output, testtype}`; the row's or the test's `metadata` names the function
-of calls, `func_name`.
+LiveCodeBench and Codeforces: a list of `{input, output, testtype}`, of calls with `func_name` in the `metadata` of the
+row or the test.
 """
 
 import json
