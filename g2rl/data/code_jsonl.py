@@ -9,6 +9,7 @@ from g2rl.data.code_problems import to_record
 from g2rl.data.prepare import Record
 from g2rl.data.reading import read_file
 from g2rl.data.sets import Row
+from g2rl.verify.code import CodePool
 
 
 def read_code_jsonl(source: Path, max_tests: int | None, *, run_solutions: bool) -> list[Record]:
@@ -35,8 +36,6 @@ def _run_solutions(rows: list[Row], records: list[Record], source: Path) -> None
     given = [number for number, row in enumerate(rows) if row.get("solution")]
     if not given:
         return
-    from g2rl.verify.code import CodePool
-
     with CodePool(num_workers=os.cpu_count() or 1) as pool:
         verdicts = {n: pool.submit(f"```python\n{rows[n]['solution']}\n```", records[n].answer) for n in given}
         progress = tqdm(verdicts.items(), desc="running the solutions", unit=" problems", disable=None)

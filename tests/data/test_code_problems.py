@@ -99,6 +99,20 @@ def test_a_bad_row_of_a_users_file_stops_it_with_its_number(tmp_path):
         main(["code_jsonl", "--out", str(tmp_path)])
 
 
+def test_solutions_of_a_users_file_are_run(tmp_path, capsys):
+    good = {**ADD, "solution": "def add(a, b):\n    return a + b"}
+    rows = [{**good, "problem": f"Write add(a, b), {n}."} for n in range(12)]
+    rows[3]["solution"], rows[7]["solution"] = "def add(a, b):\n    return a.b", "def add(a, b):\n    return 4"
+    source = write_jsonl(tmp_path / "mine.jsonl", [*rows, {**SUM, "solution": "print(sum(map(int, input().split())))"}])
+    arguments = ["code_jsonl", "--source", str(source), "--out", str(tmp_path)]
+    with pytest.raises(ValueError, match=r"solutions of rows 3, 7 do not pass their tests \(row 3: error\)"):
+        main(arguments)
+    main([*arguments, "--no-check"])
+    write_jsonl(source, [row for n, row in enumerate(rows) if n not in (3, 7)])
+    main(arguments)
+    assert check_rows(tmp_path / "train.parquet").count == 9
+
+
 def test_long_lists_of_tests_lie_beside_the_parquet_file(tmp_path):
     tests = [{"stdin": "é" * 999 + str(n), "stdout": "1"} for n in range(40)]
     rows = [{**SUM, "problem": "Long.", "tests": tests}, *({**SUM, "problem": f"Short {n}."} for n in range(3))]
