@@ -39,10 +39,10 @@ from g2rl.evaluation.run_folder import open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
-from g2rl.evaluation.verdicts import CodeJudge
+from g2rl.evaluation.verdicts import CodeJudge, judge_facts
 from g2rl.utils.files import atomic_file
 from g2rl.verify import VerifierPool, check_data_sources, verifier_table
-from g2rl.verify.code import CodePool, CodeSettings, probe
+from g2rl.verify.code import CodePool
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
 """(arguments, model, settings, tokens of the longest prompt) -> engine."""
@@ -86,15 +86,14 @@ def evaluate(args: argparse.Namespace) -> None:
     sources = {p.data_source for benchmark in benchmarks for p in benchmark.problems}
     check_data_sources(sources, verifiers)
     programs = any(verifier_table(verifiers)[source] == "code" for source in sources)
-    # A machine that cannot confine programs is refused before anything is sampled.
-    facts = {"sandbox": probe(CodeSettings()), **asdict(CodeSettings())} if programs else {}
+    facts = judge_facts() if programs else {}  # refuses a machine that cannot confine programs, before sampling
     model, settings = args.model_folder(str(path)), _settings(args)
     runs = open_runs(model, benchmarks, settings, out)
     sample_runs(runs, model, settings, partial(args.make_sampler, args))
     engine = {"tensor_parallel": args.tensor_parallel, "data_parallel": args.data_parallel or 1}
     with ExitStack() as stack:
         pool = stack.enter_context(VerifierPool(workers))
-        code = partial(CodeJudge, stack.enter_context(CodePool(workers, CodeSettings())), facts) if programs else None
+        code = partial(CodeJudge, stack.enter_context(CodePool(workers)), facts) if programs else None
         results = [(label, score_run(run, pool, engine=engine, code=code, verifiers=verifiers)) for run in runs]
     print(markdown(*comparison_rows(results)))
     for run in runs:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from g2rl.data.tests_files import resolve
 from g2rl.evaluation.samples import whole_lines
 from g2rl.verify import Verdict
-from g2rl.verify.code import CodePool
+from g2rl.verify.code import CodePool, CodeSettings, probe
 
 WAITING = 64  # programs handed to the pool at once; each brings its tests, which may be megabytes
 
@@ -72,11 +72,23 @@ class VerdictLog:
         os.close(self._file)
 
 
+def judge_facts() -> dict[str, Any]:
+    """What verdicts on programs depend on beside the tests: interpreter, isolation, limits.
+
+    Raises:
+        ValueError: programs cannot be confined on this machine.
+    """
+    settings = CodeSettings()
+    limits = asdict(settings)
+    del limits["workers"]
+    return {"sandbox": probe(settings), **limits}
+
+
 class CodeJudge:
     """A pool that judges the programs of one benchmark, and the file that remembers its verdicts.
 
     Args:
-        facts: what the verdicts depend on beside the tests: interpreter, isolation, limits.
+        facts: `judge_facts()`.
     """
 
     def __init__(self, pool: CodePool, facts: Mapping[str, Any], path: Path):
