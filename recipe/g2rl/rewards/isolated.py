@@ -22,8 +22,9 @@ from concurrent.futures import Future
 from multiprocessing import Pipe
 from typing import Any
 
-from verl.utils.import_utils import load_extern_object
+from omegaconf import OmegaConf
 
+from recipe.g2rl.rewards.process import load
 from recipe.g2rl.saving.run_log import report
 
 LOAD_LIMIT_S = 300.0
@@ -41,7 +42,8 @@ async def compute_score(
             _scorers[user_path, user_name] = Scorer(user_path, user_name, **limits)
         scorer = _scorers[user_path, user_name]
     start = time.perf_counter()
-    outcome, result = await scorer(arguments | user_kwargs)
+    plain_kwargs = OmegaConf.to_container(OmegaConf.create(user_kwargs))
+    outcome, result = await scorer({**arguments, **plain_kwargs})  # type: ignore[dict-item]
     return scorer.as_extra_info(outcome, result) | {"verify_seconds": time.perf_counter() - start}
 
 
@@ -54,7 +56,7 @@ class Scorer:
         self._keys: dict[str, Any] = {}  # of a result, with what stands for each in a failed one
         self._calls: queue.SimpleQueue[tuple[dict, Future]] = queue.SimpleQueue()
         first = _Child(path, name, memory_mb)
-        self._coroutine = load_extern_object(module_path=path, object_name=name) if first.is_coroutine else None
+        self._coroutine = load(path, name) if first.is_coroutine else None
         if self._coroutine:
             first.end()
             return
