@@ -203,6 +203,16 @@ def test_evol_rewards_what_the_embeddings_say(stack):
 
 
 @pytest.mark.slow
+def test_a_column_and_an_input_of_the_users_own(stack):
+    run = stack("own")
+    own = ["exploration=grpo", "exploration._target_=own.Own"]
+    run.finish(*SMALL, *TWO_STEPS, *own, "+inputs.lengths._target_=own.Lengths", "+inputs.lengths.scale=2.0")
+    for record in metrics(run.run_dir):
+        assert record["data"]["exploration/own_length_error"] == 0.0
+        assert record["data"]["exploration/own_entropy_error"] < 1e-5 < record["data"]["exploration/own_entropy_mean"]
+
+
+@pytest.mark.slow
 def test_features_come_from_the_policy_of_the_old_log_probs(stack):
     """Rollout on devices of its own, ahead of the weights."""
     run = stack("separate")
