@@ -91,5 +91,13 @@ def gradient_features(
         chunk_size=chunk_size,
     )
     assert sums.feature_sums is not None and sums.weight_sums is not None
-    features_SH = sums.feature_sums / (sums.weight_sums + EPS)[:, None]
-    return TokenPass(sums.log_probs, sums.entropy, features_SH)
+    return TokenPass(sums.log_probs, sums.entropy, mean_over_tokens(sums.feature_sums, sums.weight_sums))
+
+
+def mean_over_tokens(sums: Tensor, weight_sums: Tensor) -> Tensor:
+    """Weighted means [S, D] of sums over tokens [S, D]; 0 where the weights add up to 0.
+
+    Args:
+        weight_sums: [S], the sums Σ_t a_t of the weights.
+    """
+    return sums / (weight_sums + EPS)[:, None]

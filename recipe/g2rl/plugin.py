@@ -44,7 +44,7 @@ class _VLLMCPUFinder(DistributionFinder):
                 return
 
 
+sys.meta_path.append(_VLLMCPUFinder())  # type: ignore[arg-type]
+
 if os.environ.get("VERL_PLATFORM") == "cpu":
     import recipe.g2rl.cpu.platform  # noqa: F401
-
-    sys.meta_path.append(_VLLMCPUFinder())  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ from verl.trainer.ppo.metric_utils import process_validation_metrics
 from verl.trainer.ppo.reward import load_reward_manager
 
 from g2rl.models.tokenizer import build_tokenizer
-from recipe.g2rl.reward_manager import RewardSettings, overlong_penalty, reward_metrics, reward_settings
+from recipe.g2rl.settings.reward import RewardSettings, overlong_penalty, reward_settings
+from recipe.g2rl.verdicts import reward_metrics
 
 MAX_RESPONSE = 64
 HANGS = r"\boxed{9^{9^{9^9}}}"
@@ -156,6 +157,7 @@ def test_reward_metrics():
     assert reward_metrics(infos) == {
         "reward/timeouts": 2,
         "reward/crashes": 1,
+        "reward/errors": 0,
         "reward/truncated": 1,
         "reward/no_answer": 0,
         "reward/seconds_p50": 3.0,

@@ -16,8 +16,8 @@ from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
 from g2rl.ops.token_pass import CHUNK_SIZE, SEQUENCE_BLOCK
-from recipe.g2rl.checks.settings import build_method
 from recipe.g2rl.settings.config import standalone_devices, trainer_devices, ulysses_size
+from recipe.g2rl.settings.method import build_inputs, build_method
 
 GIB = 2**30
 FLOAT32 = 4
@@ -211,9 +211,8 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     profiled = rollout.max_num_batched_tokens * forward + rollout.max_num_seqs * shape.vocabulary * FLOAT32
     share = int(rollout.gpu_memory_utilization * device_bytes)
     kept_between = (0 if engine.param_offload else weights) + (0 if engine.optimizer_offload else optimizer)
-    other = 0
-    if config.trainer.device != "cpu" and "embeddings" in build_method(config.exploration).inputs:
-        other = int(config.embedding.gpu_memory_utilization * device_bytes)  # on the first device
+    inputs = build_inputs(config, build_method(config.exploration)).values()
+    other = int(sum(input.device_share(config) for input in inputs) * device_bytes)  # on the first device
     if cache_gib is not None:
         share = rollout_weights + profiled + int(cache_gib * GIB)
     if config.trainer.device == "cpu" and with_reference and shape.trainable == shape.parameters:

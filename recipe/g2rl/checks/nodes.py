@@ -1,6 +1,6 @@
 """The nodes of a Ray cluster as a run needs them: enough of them, alike, and with the same files in sight.
 
-A run looks once Ray is up and before anything is placed; `recipe.g2rl.checks.preflight` looks at a Ray that is up.
+A run looks once Ray is up and before anything is placed; `python -m recipe.g2rl.checks` looks at a Ray that is up.
 """
 
 import os
@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from recipe.g2rl.checks import environment
-from recipe.g2rl.driver.console import report
+from recipe.g2rl.saving.run_log import report
 from recipe.g2rl.settings.config import cpus_reserved, data_files, standalone_devices, trainer_devices
 
 WAIT_FOR_NODES_S = 600.0
