@@ -12,9 +12,9 @@ from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer
 
 from g2rl.data.reading import hub_is_off
+from g2rl.end_of_turn import end_of_turn
 from g2rl.evaluation.benchmarks import Problem
 from g2rl.evaluation.samples import Sample, SampleLog
-from g2rl.templates import end_of_turn
 
 
 @dataclass(frozen=True)

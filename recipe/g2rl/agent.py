@@ -9,7 +9,7 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 
-from g2rl.templates import end_of_turn
+from g2rl.end_of_turn import end_of_turn
 
 
 class SingleTurn(SingleTurnAgentLoop):

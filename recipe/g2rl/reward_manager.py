@@ -17,8 +17,8 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from g2rl.data.tests_files import resolve
+from g2rl.end_of_turn import end_of_turn
 from g2rl.evaluation.verdicts import program_id
-from g2rl.templates import end_of_turn
 from g2rl.verify import Verdict, VerifierPool, verifier_table
 from g2rl.verify.code import CodePool
 from recipe.g2rl.settings.config import data_files

@@ -2,8 +2,8 @@
 
 from copy import deepcopy
 
+from g2rl.end_of_turn import end_of_turn
 from g2rl.models.tokenizer import build_tokenizer
-from g2rl.templates import end_of_turn
 
 
 def test_the_end_of_turn_is_not_the_end_of_text():
