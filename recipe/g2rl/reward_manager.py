@@ -17,6 +17,7 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
 from g2rl.data.tests_files import resolve
+from g2rl.end_of_turn import end_of_turn
 from g2rl.evaluation.verdicts import program_id
 from g2rl.verify import Verdict, VerifierPool, verifier_table
 from g2rl.verify.code import CodePool
@@ -29,7 +30,8 @@ class VerifiedRewardManager(RewardManagerBase):
 
     Extra info of a response: `acc` (0 or 1), `pred` (the final answer, "" for none), `verdict` ("right", "wrong",
     "no_answer", "truncated", "timeout", "crash", "error") and `verify_seconds`; see `recipe.g2rl.verdicts`. The `pred`
-    of a program is a hash of it.
+    of a program is a hash of it. Where the chat template ends a turn with another token than the tokenizer's end of
+    text, `ended_turn` says whether the response ended so.
     """
 
     def __init__(self, config, tokenizer, compute_score=None, reward_router_address=None, reward_model_tokenizer=None):
@@ -37,6 +39,7 @@ class VerifiedRewardManager(RewardManagerBase):
         self.settings = reward_settings(config)
         self.verifiers = verifier_table(self.settings.verifiers)
         self.end_tokens = set(tokenizer.all_special_ids)
+        self.end_of_turn = set(end_of_turn(tokenizer)) - {tokenizer.eos_token_id}
         self.decode = partial(tokenizer.decode, skip_special_tokens=True)
         files = [path for setting in ("train_files", "val_files") for path in data_files(config, setting)]
         self.data_folders = sorted({path.parent for path in files})
@@ -65,6 +68,8 @@ class VerifiedRewardManager(RewardManagerBase):
         acc = float(verdict == "right")
         penalty = overlong_penalty(length, self.settings)
         extra_info = {"acc": acc, "pred": pred, "verdict": verdict, "verify_seconds": time.perf_counter() - start}
+        if self.end_of_turn:
+            extra_info["ended_turn"] = float(length > 0 and response_ids[-1] in self.end_of_turn)
         if self.settings.overlong_buffer_cfg.enable and self.settings.overlong_buffer_cfg.log:
             extra_info |= {"overlong_reward": penalty, "overlong": penalty < 0}
         return {"reward_score": 2 * acc - 1 + penalty, "reward_extra_info": extra_info}

@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2rl.verify import Verdict
@@ -93,7 +93,7 @@ def test_the_block_that_counts():
     def block(text, tag="python"):
         return f"```{tag}\n{text}\n```\n"
 
-    assert last_program(block("a") + "b" + block("c", "PY") + block("out", "text") + block("d", "")) == "c"
+    assert last_program(block("a") + "b\n" + block("c", "PY") + block("out", "text") + block("d", "")) == "c"
     assert last_program(block("a", "") + block("b", "") + block("c", "text")) == "b"
     assert last_program(block("a") + "<think>" + block("b") + "</think> I give up") is None
     assert last_program("```python\na") is None and last_program("print(1)") is None
@@ -138,20 +138,23 @@ def test_values_are_compared(expected, result, compare, same):
     assert same_value(expected, result, compare, ([-10, -2],)) is same
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers()
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.complex_numbers(allow_nan=False)
 HASHABLE = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3))
 VALUES = st.recursive(
-    SCALARS | st.sets(HASHABLE, max_size=3) | st.just(3**10_000) | st.just({"tuple": 1}),
+    SCALARS | st.sets(HASHABLE, max_size=3) | st.integers(0, 9).map(lambda n: 3**10_000 + n) | st.just({"tuple": 1}),
     lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE | st.just("set"), inner, max_size=4),
     max_leaves=15,
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_values_survive_the_way_out_of_the_sandbox(value):
-    assert repr(values.loads(values.dumps(value))) == repr(value) or same_value(value, values.loads(values.dumps(value)), "equal", ())
+    back = values.loads(values.dumps(value))
+    assert type(back) is type(value) and back == value
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_random_bytes_as_a_program_never_raise(pool, program):
     text = program.decode("utf-8", "surrogateescape")
