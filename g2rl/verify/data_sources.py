@@ -17,14 +17,15 @@ DEFAULT_VERIFIERS: dict[str, str] = {
     "dapo_math_17k": "math",
     "gpqa_diamond": "choice",
     "mmlu_pro": "choice",
-    "livecodebench": "code",
+    "code": "code",
+    "programs": "code",
     "deepcoder": "code",
+    "livecodebench": "code",
+    "codeforces": "code",
     "humaneval": "code",
     "humaneval_plus": "code",
     "mbpp": "code",
-    "codeforces": "code",
-    "code": "code",
-    "programs": "code",
+    "mbpp_sanitized": "code",
 }
 
 
