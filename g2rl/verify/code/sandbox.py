@@ -49,7 +49,7 @@ def serve(control, setup):
     rules = confine.landlock_rules() if setup["landlock"] else None
     instructions, names = bytes.fromhex(setup["seccomp"]), prelude()
     with contextlib.suppress(ImportError):
-        import numpy  # noqa: F401  many programs do
+        import numpy.random  # noqa: F401  many programs do; NumPy itself loads it late
     confine.set_dumpable(False)
     confine.drop_privileges()
     threading.stack_size(_THREAD_STACK)  # else every thread reserves RLIMIT_STACK of the address space
