@@ -83,7 +83,7 @@ def test_more_engines_than_gpus_are_refused(monkeypatch):
     """Ray would wait for the missing ones for ever."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
     args = argparse.Namespace(tensor_parallel=2, data_parallel=3)
-    with pytest.raises(ValueError, match="--data-parallel 3 x --tensor-parallel 2 needs 6 GPUs, .* has 4"):
+    with pytest.raises(ValueError, match=r"--data-parallel 3 x --tensor-parallel 2 needs 6 GPUs, .* has 4"):
         make_sampler(args, "model", SamplingSettings(), 100)
 
 

@@ -130,8 +130,10 @@ class Sandbox:
         try:
             while (message := self._control.recv(1 << 16)) == b".":
                 pass
-        except OSError as error:
+        except TimeoutError as error:
             raise _Gone(f"it says nothing for {_SILENCE_S:g} s") from error
+        except OSError as error:
+            raise _Gone("it is dead") from error
         if not message:
             raise _Gone("it is dead")
         return message

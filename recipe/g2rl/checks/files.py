@@ -3,7 +3,7 @@
 from omegaconf import DictConfig
 
 from g2rl.data.check import check_rows
-from recipe.g2rl.settings.config import REMOTE, NotThere, check_model_path, data_files, strings
+from recipe.g2rl.settings.config import NotThere, check_model_path, data_files
 
 
 def check_model(config: DictConfig) -> None:
@@ -18,8 +18,8 @@ def check_model(config: DictConfig) -> None:
     check_model_path("actor_rollout_ref.model.path", str(path))
 
 
-def check_data(config: DictConfig) -> tuple[set[str], int]:
-    """The data sources that the files name, and the number of training rows.
+def check_data(config: DictConfig) -> tuple[set[str], dict[str, int]]:
+    """The data sources that the files name, and the number of rows of `train_files` and `val_files`.
 
     Raises:
         NotThere: a file is missing.
@@ -34,24 +34,4 @@ def check_data(config: DictConfig) -> tuple[set[str], int]:
             found = check_rows(path)
             sources |= found.data_sources
             rows[setting] += found.count
-    return sources, rows["train_files"]
-
-
-def check_steps(config: DictConfig, rows: int) -> None:
-    """
-    Raises:
-        ValueError: too few rows for a batch, or for the number of steps.
-    """
-    if any(path.startswith(REMOTE) for path in strings(config.data.train_files)) or config.trainer.get("val_only"):
-        return
-    prompts, trainer = config.data.train_batch_size, config.trainer
-    steps, epochs = trainer.total_training_steps, trainer.total_epochs
-    if config.data.get("train_max_samples", -1) > 0:
-        rows = min(rows, config.data.train_max_samples)
-    if rows < prompts:
-        raise ValueError(f"data.train_files has {rows} rows, too few for one step of data.train_batch_size={prompts}.")
-    if steps and steps > (most := rows // prompts * epochs):
-        raise ValueError(
-            f"trainer.total_training_steps={steps}, but {rows} rows in batches of data.train_batch_size={prompts} make "
-            f"{most} steps in trainer.total_epochs={epochs}; raise the last."
-        )
+    return sources, rows

@@ -101,7 +101,7 @@ class Step:
     max_length: int  # prompt and response
     devices: int
     data_parallel: int
-    rollout_devices: int  # vLLM's: the same ones, or with a rollout apart those and others, or others alone
+    rollout_devices: int  # vLLM's: the trainer's, others (disaggregated rollout), or both
     micro_batch_tokens: int  # T of the update, on one device
     log_prob_tokens: int  # T of the actor's log-prob pass, on one device
     reference_tokens: int  # T of the reference model's

@@ -10,9 +10,11 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
-from recipe.g2rl.checks.files import check_data, check_model, check_steps
+from recipe.g2rl.checks.data_left import check_data_left
+from recipe.g2rl.checks.files import check_data, check_model
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
+from recipe.g2rl.checks.templates import check_templates, load_tokenizer
 from recipe.g2rl.rewards.choice import choose_reward
 from recipe.g2rl.settings.config import NotThere
 
@@ -51,7 +53,10 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     try:
         sources, rows = check_data(config)
         report.notes.append(choose_reward(config, sources))
-        check_steps(config, rows)
+        if config.actor_rollout_ref.model.path is not None:
+            tokenizer, processor = load_tokenizer(config, online=everything)
+            check_templates(config, processor or tokenizer)
+            report.notes += check_data_left(config, rows, tokenizer, processor)
     except NotThere as missing:
         if everything:
             raise

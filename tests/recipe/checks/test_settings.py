@@ -10,6 +10,7 @@ from omegaconf import OmegaConf
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
+from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.settings.config import cpus_reserved
 
@@ -22,6 +23,7 @@ def inputs(tmp_path_factory):
     """A model folder and data files that are fine as far as the checks look."""
     folder = tmp_path_factory.mktemp("inputs")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     return {
         "model": folder / "model",

@@ -106,7 +106,9 @@ def leftovers() -> set[str]:
 
 
 def children_of(pid: int) -> set[int]:
-    direct = {int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()}
+    direct = {
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    }
     return direct.union(*map(children_of, direct))
 
 

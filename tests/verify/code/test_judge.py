@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from g2rl.verify import Verdict
@@ -61,9 +61,10 @@ def judge(pool, program, ground_truth) -> Verdict:
 @pytest.mark.parametrize("program", CALL_CHEATS.values(), ids=list(CALL_CHEATS))
 def test_cheats_in_calls_are_wrong(pool, program):
     assert judge(pool, "def f(n): return n + 3", CALL).correct
-    assert not judge(pool, program, {**CALL, "tests": [{"args": [2], "result": 5}] * 2}).correct or program == CALL_CHEATS[
-        "remembers the test before"
-    ]
+    assert (
+        not judge(pool, program, {**CALL, "tests": [{"args": [2], "result": 5}] * 2}).correct
+        or program == CALL_CHEATS["remembers the test before"]
+    )
     assert not judge(pool, program, CALL).correct
 
 
@@ -93,7 +94,7 @@ def test_the_block_that_counts():
     def block(text, tag="python"):
         return f"```{tag}\n{text}\n```\n"
 
-    assert last_program(block("a") + "b" + block("c", "PY") + block("out", "text") + block("d", "")) == "c"
+    assert last_program(block("a") + "b\n" + block("c", "PY") + block("out", "text") + block("d", "")) == "c"
     assert last_program(block("a", "") + block("b", "") + block("c", "text")) == "b"
     assert last_program(block("a") + "<think>" + block("b") + "</think> I give up") is None
     assert last_program("```python\na") is None and last_program("print(1)") is None
@@ -138,20 +139,35 @@ def test_values_are_compared(expected, result, compare, same):
     assert same_value(expected, result, compare, ([-10, -2],)) is same
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers()
-HASHABLE = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False)
+)
+HASHABLE = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3)
+)
 VALUES = st.recursive(
-    SCALARS | st.sets(HASHABLE, max_size=3) | st.just(3**10_000) | st.just({"tuple": 1}),
-    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE | st.just("set"), inner, max_size=4),
+    SCALARS | st.sets(HASHABLE, max_size=3) | st.integers(0, 9).map(lambda n: 3**10_000 + n) | st.just({"tuple": 1}),
+    lambda inner: (
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE | st.just("set"), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_values_survive_the_way_out_of_the_sandbox(value):
-    assert repr(values.loads(values.dumps(value))) == repr(value) or same_value(value, values.loads(values.dumps(value)), "equal", ())
+    back = values.loads(values.dumps(value))
+    assert type(back) is type(value) and back == value
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
 def test_random_bytes_as_a_program_never_raise(pool, program):
     text = program.decode("utf-8", "surrogateescape")
@@ -169,7 +185,12 @@ def test_limits(pool):
 
 def test_verdicts_do_not_depend_on_workers_or_order():
     rng = random.Random(0)
-    kinds = {"print(int(input()) + 3)": (True, None), "print(5)": (False, None), "1 / 0": (False, "error"), "import os; os.abort()": (False, "crash")}
+    kinds = {
+        "print(int(input()) + 3)": (True, None),
+        "print(5)": (False, None),
+        "1 / 0": (False, "error"),
+        "import os; os.abort()": (False, "crash"),
+    }
     work = rng.choices(list(kinds), k=60)
     for num_workers in (1, 3):
         with CodePool(num_workers, CodeSettings(timeout_s=5)) as pool:
