@@ -1,4 +1,4 @@
-r"""Is this answer right, and why? python -m g2rl.verify GOLD ANSWER (both LaTeX, Unicode or words, without \boxed{})."""
+r"""Is this answer right, and why? python -m g2rl.verify GOLD ANSWER (LaTeX, Unicode or words, without the box)."""
 
 import argparse
 

@@ -20,7 +20,8 @@ _OURS = {
     **dict.fromkeys("·∙•●・", r"\cdot "),
     **dict.fromkeys("°º˚", r"^\circ "),
     **dict.fromkeys("∅⌀", r"\emptyset "),
-    **dict.fromkeys("’‘′＇", "'"),
+    **dict.fromkeys("’‘＇", "'"),
+    "′": r"^{\prime}",
     **dict.fromkeys("“”", '"'),
     **dict.fromkeys("％﹪٪", r"\%"),
     **dict.fromkeys("、，", ", "),  # a thousands mark only between full-width digits
@@ -91,7 +92,7 @@ def _character(character: str) -> str:
         numerator, denominator = plain.split("⁄")
         return rf"\frac{{{numerator}}}{{{denominator}}}" if denominator else f"{numerator}/"
     kind, _, parts = unicodedata.decomposition(character).partition(" ")
-    if not kind.startswith("<") or kind == "<circle>" or category == "Sc" and plain.isalpha():
+    if not kind.startswith("<") or kind == "<circle>" or (category == "Sc" and plain.isalpha()):
         return character
     text = to_latex("".join(chr(int(part, 16)) for part in parts.split()))
     text = rf"\{text}" if text == "$" else text
@@ -101,14 +102,13 @@ def _character(character: str) -> str:
 def _root(text: str, place: int) -> str:
     """Give the root sign at `place` its radicand: brackets, a number, a command or one character."""
     before, after = text[:place], text[place + 1 :].lstrip()
-    if after.startswith("(") and (end := _closing(after, "()")):
-        radicand = after[1 : end - 1]
-    elif after.startswith("{") and (end := _closing(after, "{}")):
+    pair = {"(": "()", "{": "{}"}.get(after[:1])
+    if pair and (end := closing(after, pair)):
         radicand = after[1 : end - 1]
     elif match := _RADICAND.match(after):
         end = match.end()
         while after[end : end + 1] == "{" and match[0].startswith("\\"):
-            end += _closing(after[end:], "{}") or len(after)
+            end += closing(after[end:], "{}") or len(after)
         radicand = after[:end]
     else:
         return before + _ROOTS[text[place]]
@@ -118,7 +118,7 @@ def _root(text: str, place: int) -> str:
     return f"{before}{command}{{{radicand}}}{after[end:]}"
 
 
-def _closing(text: str, pair: str) -> int:
+def closing(text: str, pair: str) -> int:
     """Where the bracket that `text` begins with is closed, as the number of characters up to there; 0 for never."""
     depth = 0
     for place, character in enumerate(text):

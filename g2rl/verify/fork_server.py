@@ -48,7 +48,10 @@ def serve(control: socket.socket, memory_bytes: int) -> None:
 
 
 def work(connection: Connection, memory_bytes: int) -> None:
-    """Answer each (gold, answer) in normal form that comes in with `symbolic.equal` of them; end when memory runs out or the caller is gone."""
+    """Answer each (gold, answer) that comes in, in normal form, with `symbolic.equal` of them.
+
+    Ends when memory runs out or the caller is gone.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     connection.send(os.getpid())
     with contextlib.suppress(MemoryError, EOFError, BrokenPipeError):

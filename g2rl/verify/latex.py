@@ -1,7 +1,7 @@
 r"""LaTeX without what only concerns its looks: styles, colours, boxes, sizes, spacing, kinds of fractions and brackets.
 
-An answer is parsed with pylatexenc, which knows groups, arguments and environments as a regular expression does not, and
-is written again from its nodes: `\color{red}\dfrac 1 2` becomes `\frac{1}{2}`. Commands without a row in the tables
+An answer is parsed with pylatexenc, which knows groups, arguments and environments as a regular expression does not,
+and is written again from its nodes: `\color{red}\dfrac 1 2` becomes `\frac{1}{2}`. Commands without a row in the tables
 below are written as they are.
 """
 
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from pylatexenc import latexwalker, macrospec
 from pylatexenc.latexwalker import LatexCharsNode, LatexEnvironmentNode, LatexGroupNode, LatexMacroNode, LatexNode
+
+from g2rl.verify.characters import closing
 
 # Commands with arguments: names, arguments ({ needed, [ and * optional), what is written (%1 is the first argument).
 _COMMANDS = [
@@ -57,7 +59,8 @@ _SYMBOLS = [
     ("euro texteuro", "€"), ("pounds textsterling", "£"), ("yen textyen", "¥"), ("cent textcent", "¢"),
     ("rupee textrupee", "₹"), ("textwon", "₩"), ("textbaht", "฿"), ("textpeso", "₱"), ("textlira", "₤"),
 ]  # fmt: skip
-FUNCTIONS = "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan log ln exp lg gcd lcm max min".split()
+_FUNCTIONS = "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan log ln exp lg gcd lcm max min"
+FUNCTIONS = _FUNCTIONS.split()
 
 _COMMAND = {name: (arguments, written) for names, arguments, written in _COMMANDS for name in names.split()}
 _SYMBOL = {name: written for names, written in _SYMBOLS for name in names.split()} | {" ": " ", "\n": " "}
@@ -65,7 +68,7 @@ _LENGTHS = {"kern", "mkern", "hskip", "mskip"}
 _LENGTH = re.compile(r"\s*-?[\d.]+\s*(?:pt|em|ex|mu|mm|cm|in)\s*")
 _INFIX = {"over": r"\frac", "choose": r"\binom"}
 _ENVIRONMENT = re.compile(r"small|\*")  # psmallmatrix, pmatrix*
-_ATOM = re.compile(r"\d*\.?\d*|[A-Za-z]|\\[A-Za-z]+ ?|[-+=:<>/]")
+_ATOM = re.compile(r"\\text\{[^{}]*\}|\d*\.?\d*|[A-Za-z]|\\[A-Za-z]+ ?|[-+=:<>/]")
 _LEADING_NUMBER = re.compile(r"([-+]?\d[\d.,/]*)\s+(?=[A-Za-z])")
 
 _CONTEXT = macrospec.LatexContextDb()
@@ -125,8 +128,8 @@ def _write(nodes: Sequence[LatexNode]) -> str:
             following = _first_character(nodes[place + 1 :])
             touches = piece[:1].isdigit() and (text[-1:].isdigit() or following.isdigit())
             only = len(nodes) == 1 and piece != ","
-            needed = takes_groups or text.endswith(("^", "_")) and piece.strip() != r"\circ"
-            if needed or not only and (touches or following in ("^", "_", "!", "'") or not _ATOM.fullmatch(piece)):
+            needed = takes_groups or (text.endswith(("^", "_")) and piece.strip() != r"\circ")
+            if needed or (not only and (touches or following in ("^", "_", "!", "'") or not _ATOM.fullmatch(piece))):
                 piece = f"{{{piece}}}"
         elif isinstance(node, LatexMacroNode):
             if node.macroname == "rm":  # the rest of the group is text
@@ -144,9 +147,10 @@ def _write(nodes: Sequence[LatexNode]) -> str:
             if isinstance(before, LatexMacroNode) and before.macroname in _LENGTHS:
                 piece = _LENGTH.sub(" ", piece, count=1)
         if piece.strip():
-            takes_groups = _is_unknown(node) or takes_groups and isinstance(node, LatexGroupNode)
+            takes_groups = _is_unknown(node) or (takes_groups and isinstance(node, LatexGroupNode))
         text = _join(text, piece)
-    return text
+    only_group = text.strip().startswith("{") and closing(text.strip(), "{}") == len(text.strip())
+    return text.strip()[1:-1] if only_group and text.strip() != "{,}" else text
 
 
 def _join(text: str, piece: str) -> str:

@@ -81,7 +81,8 @@ def normal_form(answer: str) -> NormalForm:
     text = _REPEATING.sub(_repeating_decimal, text)
     text = _SIGNED_EXPONENT.sub(r"^{\1}", _POWER_OF_TEN.sub(r" \\times ", text))
     text = _SCIENTIFIC.sub(r"\1 \\times 10^{\2}", text)
-    text = _PRODUCT.sub(r"\1 \\cdot ", text)
+    while text != (product := _PRODUCT.sub(r"\1 \\cdot ", text)):
+        text = product
     if letters := _LETTER_LIST.fullmatch(text):
         text = letters[1]
     text = _MULTIPLIER.sub(_power_of_ten, text)

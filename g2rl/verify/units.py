@@ -2,12 +2,14 @@ r"""The unit of an answer: split off, and given one name for all its writings.
 
 A unit may be left out (5 cm = 5, 60^\circ = 60, 2516_8 = 2516, €5 = 5) but not exchanged for another (5 cm != 5 m,
 €5 != \$5); nothing is converted (50 mm != 5 cm). The percent sign counts as a unit: 10 % = 10, and hence 10 % != 0.1,
-since 10 != 0.1. Words that are no unit of measurement say nothing (7 \text{ days} != 7 \text{ hours}, but 5 apples = 5).
+since 10 != 0.1. Words that are no unit of measurement say nothing (7 \text{ days} != 7 \text{ hours}, while
+5 apples = 5).
 """
 
 import re
 import sys
 import unicodedata
+from itertools import pairwise
 
 from g2rl.verify.latex import FUNCTIONS
 
@@ -50,14 +52,15 @@ _UNIT_WORDS = re.compile(r"(?!\s*(?:or|and|to)\b)[A-Za-z.\s-]*")
 _REACH = 120  # characters at the end of an answer in which its unit is looked for
 
 # Words behind a number that are part of the mathematics, so that the number alone is not the answer.
-_MEANINGFUL = {
-    *FUNCTIONS, *"or and to over plus minus times divided by less more than not no is mod modulo choose".split(),
-    *"factorial squared cubed half halves third thirds quarter quarters fourth fourths fifth fifths sixth".split(),
-    *"sixths seventh eighth eighths ninth tenth tenths hundredth hundredths thousandth thousandths".split(),
-    *"infinity infty sqrt root negative positive except wrong false least most between through power hundred".split(),
-    *"alpha beta gamma delta epsilon zeta theta iota kappa lambda sigma omega upsilon sine cosine tangent".split(),
-    *"thousand million billion trillion prime base double twice pairs pair".split(),
-}  # fmt: skip
+_MEANINGFUL_WORDS = """
+or and to over plus minus times divided by less more than not no is mod modulo choose
+factorial squared cubed half halves third thirds quarter quarters fourth fourths fifth fifths sixth
+sixths seventh eighth eighths ninth tenth tenths hundredth hundredths thousandth thousandths
+infinity infty sqrt root negative positive except wrong false least most between through power hundred
+alpha beta gamma delta epsilon zeta theta iota kappa lambda sigma omega upsilon sine cosine tangent
+thousand million billion trillion prime base double twice pairs pair
+"""
+_MEANINGFUL = {*FUNCTIONS, *_MEANINGFUL_WORDS.split()}
 
 
 def split_unit(answer: str) -> tuple[str, str | None]:
@@ -113,8 +116,8 @@ def _words(tail: str) -> tuple[re.Match, str | None] | None:
         return match, unit
     if match := _WORD_UNIT.search(tail):
         unit = _unit_name(match[1], match[2])
-        if unit or not match[2] and re.search(r"\d\s+$", tail[: match.start(1)]) and _says_nothing(match[1]):
-            return match, unit
+        if unit or (not match[2] and re.search(r"\d\s+$", tail[: match.start(1)]) and _says_nothing(match[1])):
+            return match, unit or "words"
     return None
 
 
@@ -128,9 +131,10 @@ def _says_nothing(words: str) -> bool:
     found = words.lower().split()
     if _MEANINGFUL & set(found) or not words.islower():
         return False
-    first = found[0]
-    rising = all(a < b for a, b in zip(first, first[1:], strict=False))
-    return len(first) >= 4 and re.search("[aeiouy]", first) is not None and not rising
+    if not any(len(word) >= 4 for word in found):
+        return False
+    rising = any(all(a < b for a, b in pairwise(word)) for word in found if word not in ("of", "in", "a"))
+    return not rising and all(re.search("[aeiouy]", word) for word in found)
 
 
 def _unit_name(words: str, power: str | None) -> str | None:
