@@ -4,11 +4,12 @@
 
 4,096 responses in groups of 16, of up to 1,024 tokens, with features of 2,560 numbers. The functions are the trainer's;
 what TransferQueue would hand over is made up and lies ready, so the transfer itself is not in these numbers. `grpo
-standardisation` is verl's and part of both estimators. Best and median of seven calls, and the least processor time.
+standardisation` is verl's own. Best and median of seven calls, and the least processor time.
 """
 
 import csv
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,12 +19,12 @@ import torch
 from token_pass_measure import machine, milliseconds
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-from g2rl.methods.base import sample_metrics
+from g2rl.methods.base import shaped_rewards
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.grpo import GRPO
-from recipe.g2rl.estimator import ExplorationEstimator
-from recipe.g2rl.reward_manager import reward_metrics
+from recipe.g2rl.estimator import add_to_scores, response_rows
 from recipe.g2rl.trainer import ExplorationHooks
+from recipe.g2rl.verdicts import reward_metrics
 
 N, GROUP, LENGTH, HIDDEN = 4096, 16, 1024, 2560
 
@@ -31,33 +32,38 @@ N, GROUP, LENGTH, HIDDEN = 4096, 16, 1024, 2560
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
-    uids = np.array([f"prompt-{row // GROUP}" for row in range(N)], dtype=object)
+    uids = [f"prompt-{row // GROUP}" for row in range(N)]
+    keys, tags = [f"{uid}_{row % GROUP}_0" for row, uid in enumerate(uids)], [{}] * N
     right = torch.randint(2, (N,)).tolist()
     infos = [{"acc": acc, "pred": "7", "verdict": "right" if acc else "wrong", "verify_seconds": 0.01} for acc in right]
     mask = (torch.arange(LENGTH) < torch.randint(1, LENGTH + 1, (N, 1))).long()
     rewards = torch.zeros(N, LENGTH).scatter_(1, mask.sum(1, keepdim=True) - 1, 2.0 * torch.tensor(right)[:, None] - 1)
-    fetched: dict[str, Any] = {
-        "uid": uids.tolist(),
-        "extra_fields": [{"reward_extra_info": info} for info in infos],
-        "features": torch.nested.as_nested_tensor(list(torch.randn(N, HIDDEN).unbind()), layout=torch.jagged),
-    }
-    batch = SimpleNamespace(tags=[{}] * N)
-    settings = {"norm_adv_by_std_in_grpo": True}
+    lengths = mask.sum(1).tolist()
+    scores = torch.nested.as_nested_tensor(
+        [row[:length] for row, length in zip(rewards, lengths, strict=True)], layout=torch.jagged
+    )
+    features = torch.nested.as_nested_tensor(list(torch.randn(N, HIDDEN).unbind()), layout=torch.jagged)
+    totals = rewards.sum(1)
 
     rows = []
-    for method in (G2RL(), GRPO()):
-        names = ("features",) if "features" in method.inputs else ()
-        trainer: Any = SimpleNamespace(method=method, _tensor_fields=lambda names=names: names)
-        trainer._fetch = lambda batch, *fields: fetched
-        samples, real, verdicts = ExplorationHooks._collect(trainer, batch)
-        estimator = ExplorationEstimator(method)
-        estimator.hand_over(samples, real)
-        parts = {
-            "collect": lambda trainer=trainer: ExplorationHooks._collect(trainer, batch),
-            "estimator": lambda estimator=estimator: estimator(rewards, mask, uids, config=settings),
-            "grpo standardisation": lambda: compute_grpo_outcome_advantage(rewards, mask, uids),
-            "sample metrics": lambda samples=samples: sample_metrics(samples, samples.features is not None),
-            "reward metrics": lambda verdicts=verdicts: reward_metrics(verdicts),
+    for method in (G2RL(log_geometry=True), GRPO()):
+        columns = {"features": features} if method.inputs else {}
+        config = SimpleNamespace(correct_above=0.5)
+        trainer: Any = SimpleNamespace(method=method, _columns=columns, inputs={}, config=config, global_steps=1)
+        responses, _ = response_rows(keys, tags)
+        samples = ExplorationHooks._samples(trainer, responses, uids, infos, totals)
+        shaped, _ = shaped_rewards(method, samples)
+
+        def collect(trainer=trainer, responses=responses) -> None:
+            response_rows(keys, tags)
+            ExplorationHooks._samples(trainer, responses, uids, infos, totals)
+
+        parts: dict[str, Callable[[], Any]] = {
+            "collect": collect,
+            "shape": lambda method=method, samples=samples: shaped_rewards(method, samples),
+            "into the scores": lambda shaped=shaped, responses=responses: add_to_scores(scores, responses, shaped),
+            "grpo standardisation": lambda: compute_grpo_outcome_advantage(rewards, mask, np.array(uids, dtype=object)),
+            "reward metrics": lambda: reward_metrics(infos),
         }
         for part, run in parts.items():
             run()

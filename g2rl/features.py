@@ -66,10 +66,10 @@ def gradient_features(
         hidden: [T, H], the LM head's inputs that predict `token_ids`; float32, bfloat16 or float16.
         lm_head_weight: [V, H], the LM head's weight, whole; float32, bfloat16 or float16.
         token_ids: [T] integer in [0, V).
-        sequence_ids: [T] integer in [−1, num_sequences); −1 for a token of no sequence. Any order.
-        num_sequences: S.
+        sequence_ids: [T] integer in [−1, num_sequences), ascending; −1 for padding behind the last sequence.
+        num_sequences: S ≥ 1.
         token_weights: [T], a_t ≥ 0; default 1 for every token. Give 0 to prompt and padding.
-        bias: [V], the LM head's bias, or −inf to forbid a token. It changes p_t only.
+        bias: [V], the LM head's bias. It changes p_t only.
         temperature: sampling temperature, a positive number or [T].
         chunk_size: tokens whose logits exist at the same time; by default 256 (CUDA: 1024).
 
@@ -91,5 +91,13 @@ def gradient_features(
         chunk_size=chunk_size,
     )
     assert sums.feature_sums is not None and sums.weight_sums is not None
-    features_SH = sums.feature_sums / (sums.weight_sums + EPS)[:, None]
-    return TokenPass(sums.log_probs, sums.entropy, features_SH)
+    return TokenPass(sums.log_probs, sums.entropy, mean_over_tokens(sums.feature_sums, sums.weight_sums))
+
+
+def mean_over_tokens(sums: Tensor, weight_sums: Tensor) -> Tensor:
+    """Weighted means [S, D] of sums over tokens [S, D]; 0 where the weights add up to 0.
+
+    Args:
+        weight_sums: [S], the sums Σ_t a_t of the weights.
+    """
+    return sums / (weight_sums + EPS)[:, None]

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from g2rl.data.tests_files import file_name
+
 
 @dataclass(frozen=True)
 class CheckedRows:
@@ -16,8 +18,8 @@ def check_rows(path: Path) -> CheckedRows:
     """Count the rows of a verl parquet file and collect its data sources.
 
     Raises:
-        ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth; names
-            the file and the row (counted from 0).
+        ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth, or the
+            file of its tests; names the file and the row (counted from 0).
     """
     try:
         table = pq.read_table(path)
@@ -41,5 +43,11 @@ def check_rows(path: Path) -> CheckedRows:
         for field, value in fields.items():
             if not value:
                 raise ValueError(f"{path}, row {number}: no {field}.")
+        tests = file_name(str(answer))
+        if tests is not None and not (path.parent / tests).is_file():
+            raise ValueError(
+                f"{path}, row {number}: its tests, {path.parent / tests}, are missing; copy the folder tests along "
+                "with the parquet file, or prepare it again with `python -m g2rl.data`."
+            )
         sources.add(row["data_source"])
     return CheckedRows(table.num_rows, sources)

@@ -1,64 +1,71 @@
-"""What an exploration method is to the trainer.
+"""What an exploration method is: what it asks of a step, and what it makes of rewards and advantages.
 
-A step hands the method its samples; the method may shape their rewards before the group standardisation of GRPO and
-re-weight the advantages after it. Which tensors it wants beside rewards it says in `needs`. A method is a frozen
-dataclass whose fields are its settings: they are what stands under `exploration:` in the configuration.
+A step hands the method its samples. The method may shape their rewards before these are standardised in their groups,
+and re-weight the advantages after it. A method is a frozen dataclass whose fields are its settings: they are what
+stands under `exploration:` in the configuration.
+
+Shape suffix: N responses of a step.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from g2rl.geometry import geometry_metrics
 from g2rl.groups import in_uniform_group
-
-INPUTS = frozenset({"features", "embeddings", "confidence"})
 
 Metrics = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The N responses of one step, in the trainer's row order. What the method does not need is None."""
+    """The N responses of one step.
 
-    rewards: Tensor  # [N] float32 base rewards, +1 or −1
-    group_ids: Tensor  # [N] int64, which prompt
-    valid: Tensor  # [N] bool, the response has a final answer
-    features: Tensor | None = None  # [N, H] gradient features ("features")
-    embeddings: Tensor | None = None  # [N, D] sentence embeddings ("embeddings")
-    prompt_confidence: Tensor | None = None  # [N] in [0, 1] ("confidence")
-    response_confidence: Tensor | None = None  # [N] in [0, 1] ("confidence")
+    correct: [N] bool.
+    group_ids: [N] int64, which prompt; rows in any order, groups of any size.
+    valid: [N] bool, false where a response is known to have no final answer.
+    columns: the inputs that the method named, by name:
+        `features` [N, H] float32, the gradient features (arXiv 2512.15687, eq. 5 to 8);
+        `hidden_states` [N, H] float32, mean of the LM head's inputs over the response's tokens;
+        `embeddings` [N, D] float32, sentence embeddings;
+        `log_probs` nested [N, prompt and response], whose row t is the log-probability of the sequence's token t + 1;
+        `old_log_probs` and `response_mask`, both nested [N, response], of the response's tokens alone;
+        and whatever else an engine's column or an input of the user's own gives.
+    step: the number of the training step, for methods that draw random numbers.
+    """
 
-    def __post_init__(self) -> None:
-        if not (self.rewards.abs() == 1).all():
-            raise ValueError(
-                "Base rewards must be +1 or -1: the reward function turns 0/1 verdicts into 2 * verdict - 1."
-            )
+    correct: Tensor
+    group_ids: Tensor
+    valid: Tensor
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
 
     @property
-    def correct(self) -> Tensor:
-        """[N] bool."""
-        return self.rewards > 0
+    def rewards(self) -> Tensor:
+        """[N] float32, +1 where correct and −1 where not: the base rewards."""
+        return 2.0 * self.correct.float() - 1.0
+
+    def __getitem__(self, name: str) -> Any:
+        return self.columns[name]
 
 
 @dataclass(frozen=True)
 class Method:
-    """Plain GRPO: rewards and advantages stay as they are. Other methods override one of the two functions."""
+    """Plain GRPO: rewards and advantages stay as they are. Other methods override one of the two functions.
 
-    needs: ClassVar[frozenset[str]] = frozenset()  # a subset of INPUTS
+    log_geometry: log the geometry of the gradient features, also where the method itself does not need them.
+    """
 
-    log_geometry: bool = False  # log the features' geometry, also where the method itself does not need them
+    needs: ClassVar[frozenset[str]] = frozenset()  # names of columns
 
-    def __init_subclass__(cls) -> None:
-        if unknown := cls.needs - INPUTS:
-            raise ValueError(
-                f"{cls.__name__}.needs names {', '.join(sorted(unknown))}; there are only {', '.join(sorted(INPUTS))}."
-            )
+    log_geometry: bool = False
 
     @property
     def inputs(self) -> frozenset[str]:
-        """What the trainer has to fetch or compute for this run: the method's needs and what is to be logged."""
+        """The columns of this run: the method's needs and what is to be logged."""
         return self.needs | {"features"} if self.log_geometry else self.needs
 
     def shape_rewards(self, samples: Samples) -> tuple[Tensor, Metrics]:
@@ -70,21 +77,35 @@ class Method:
         return advantages, {}
 
 
-def sample_metrics(samples: Samples, log_geometry: bool) -> Metrics:
-    """What every method logs: the share of groups whose rewards are all equal, and the features' geometry if asked."""
+@dataclass(frozen=True)
+class RewardMethod(Method):
+    """A method that shapes rewards, with the treatment of groups whose answers are all right or all wrong.
+
+    uniform_groups: "shape" lets the shaped rewards of such a group stand, so that standardising them spreads what
+        differs only by the method; "neutral" gives it equal rewards and so no advantage, as GRPO does.
+    """
+
+    uniform_groups: str = "shape"
+
+    def __post_init__(self) -> None:
+        if self.uniform_groups not in ("shape", "neutral"):
+            raise ValueError(f"exploration.uniform_groups={self.uniform_groups} is neither shape nor neutral.")
+
+
+def shaped_rewards(method: Method, samples: Samples) -> tuple[Tensor, Metrics]:
+    """What is standardised in place of the base rewards [N], and the metrics that every method logs of it."""
+    rewards, metrics = method.shape_rewards(samples)
     uniform_N = in_uniform_group(samples.rewards, samples.group_ids)
+    if isinstance(method, RewardMethod):
+        if method.uniform_groups == "neutral":
+            rewards = torch.where(uniform_N, samples.rewards, rewards)
+        metrics = metrics | {
+            "exploration/shaped_reward_min": rewards.min().item(),
+            "exploration/shaped_reward_mean": rewards.mean().item(),
+            "exploration/shaped_reward_max": rewards.max().item(),
+        }
     uniform, groups = samples.group_ids[uniform_N].unique().numel(), samples.group_ids.unique().numel()
-    metrics = {"exploration/uniform_group_share": uniform / groups}
-    if log_geometry:
-        assert samples.features is not None
-        metrics |= geometry_metrics(samples.features, samples.group_ids)
-    return metrics
-
-
-def reward_metrics(shaped: Tensor) -> Metrics:
-    """Smallest, mean and largest shaped reward [N] of a step."""
-    return {
-        "exploration/shaped_reward_min": shaped.min().item(),
-        "exploration/shaped_reward_mean": shaped.mean().item(),
-        "exploration/shaped_reward_max": shaped.max().item(),
-    }
+    metrics = metrics | {"exploration/uniform_group_share": uniform / groups}
+    if method.log_geometry:
+        metrics |= geometry_metrics(samples["features"], samples.group_ids)
+    return rewards, metrics

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from g2rl.geometry import group_cosines, has_direction
 from g2rl.groups import group_min_max
-from g2rl.methods.base import Method, Metrics, Samples, reward_metrics
+from g2rl.methods.base import Metrics, RewardMethod, Samples
 
 SMALLEST_RANGE = 1e-8  # novelties of a class that lie closer together than this are equal
 
@@ -71,12 +71,10 @@ def evol_rewards(embeddings: Tensor, correct: Tensor, valid: Tensor, group_ids: 
 
 
 @dataclass(frozen=True)
-class EVOL(Method):
+class EVOL(RewardMethod):
     """Replaces the base rewards by `evol_rewards`."""
 
     needs: ClassVar[frozenset[str]] = frozenset({"embeddings"})
 
     def shape_rewards(self, samples: Samples) -> tuple[Tensor, Metrics]:
-        assert samples.embeddings is not None
-        rewards = evol_rewards(samples.embeddings, samples.correct, samples.valid, samples.group_ids)
-        return rewards, reward_metrics(rewards)
+        return evol_rewards(samples["embeddings"], samples.correct, samples.valid, samples.group_ids), {}

@@ -59,6 +59,17 @@ def prompt_confidence(log_probs: Tensor, mask: Tensor) -> Tensor:
     return _mean_probability(log_probs.float(), mask.bool())
 
 
+def confidences(samples: Samples) -> tuple[Tensor, Tensor]:
+    """c(o|q) and c(q) [N] of the samples' responses and prompts."""
+    log_probs, mask = samples["log_probs"], samples["response_mask"]
+    # Row t of a sequence predicts its token t + 1: rows 0 ... P - 2 those of a prompt of P tokens.
+    prompt_rows_N = log_probs.offsets().diff() - mask.offsets().diff() - 1
+    log_probs_NL = log_probs.to_padded_tensor(0.0)
+    prompt_mask_NL = torch.arange(log_probs_NL.shape[1]) < prompt_rows_N[:, None]
+    of_response_N = answer_confidence(samples["old_log_probs"].to_padded_tensor(0.0), mask.to_padded_tensor(0))
+    return of_response_N, prompt_confidence(log_probs_NL, prompt_mask_NL)
+
+
 def _mean_probability(log_probs_NL: Tensor, mask_NL: Tensor) -> Tensor:
     total_N = torch.where(mask_NL, log_probs_NL, 0).sum(-1)
     return (total_N / mask_NL.sum(-1).clamp(min=1)).exp()
@@ -105,7 +116,7 @@ def _check_alpha(name: str, alpha: float) -> None:
 class ProGRPO(Method):
     """The setting is explained in `reweight_advantages`."""
 
-    needs: ClassVar[frozenset[str]] = frozenset({"confidence"})
+    needs: ClassVar[frozenset[str]] = frozenset({"log_probs", "old_log_probs", "response_mask"})
 
     alpha: float = 0.3
 
@@ -113,17 +124,12 @@ class ProGRPO(Method):
         _check_alpha("exploration.alpha", self.alpha)
 
     def reweight_advantages(self, advantages: Tensor, samples: Samples) -> tuple[Tensor, Metrics]:
-        assert samples.response_confidence is not None and samples.prompt_confidence is not None
+        of_response, of_prompt = confidences(samples)
         reweighted = reweight_advantages(
-            advantages,
-            samples.correct,
-            samples.response_confidence,
-            samples.prompt_confidence,
-            samples.group_ids,
-            alpha=self.alpha,
+            advantages, samples.correct, of_response, of_prompt, samples.group_ids, alpha=self.alpha
         )
         return reweighted, {
-            "exploration/response_confidence_mean": samples.response_confidence.mean().item(),
-            "exploration/prompt_confidence_mean": samples.prompt_confidence.mean().item(),
+            "exploration/response_confidence_mean": of_response.mean().item(),
+            "exploration/prompt_confidence_mean": of_prompt.mean().item(),
             "exploration/advantage_shift_mean": (reweighted - advantages).mean().item(),
         }

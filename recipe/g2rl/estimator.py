@@ -1,61 +1,70 @@
-"""The bridge between a method of `g2rl.methods` and verl's advantage estimators.
+"""Between a method of `g2rl.methods` and verl's advantage estimators.
 
-verl calls an estimator with the token rewards, the response mask and the group index. What a method needs beside them
-(features, embeddings, confidences) the trainer hands over just before, row for row.
+verl's trainer reads the scores of the responses, standardises them with the estimator that the user named, and writes
+advantages. The method's shaped rewards go into the scores before that, and its re-weighting into the advantages after
+it: any of verl's outcome estimators may stand between.
+
+The responses of a step are the last outputs of its sessions, as for verl's own GRPO: a session of an agent that calls
+tools may leave several rows of the batch.
+
+Shape suffixes: N rows of the batch, R responses.
 """
 
-import numpy as np
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
-from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
-
-from g2rl.methods.base import Method, Samples
+from torch import Tensor
 
 
-class ExplorationEstimator:
-    """GRPO's group standardisation between a method's two halves: shaped rewards before, re-weighted advantages after.
+def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
+    """The rows that are responses [R], and for each row of the batch the place of its session among them [N].
 
-    Rows that verl added as padding (`real_N` false) are not part of any group: they keep their reward.
+    Args:
+        keys: TransferQueue's, `<prompt>_<session>_<output>`.
+        tags: with `is_padding` for the rows that verl added to fill up a batch; these have the place −1.
     """
+    last: dict[str, tuple[int, int]] = {}  # of each session: (output, row)
+    sessions = []
+    for row, (key, tag) in enumerate(zip(keys, tags, strict=True)):
+        session, _, output = key.rpartition("_")
+        sessions.append(None if tag.get("is_padding", False) else session)
+        if sessions[-1] is not None and (session not in last or last[session][0] < int(output)):
+            last[session] = int(output), row
+    place = {session: i for i, session in enumerate(last)}
+    return [row for _, row in last.values()], [-1 if session is None else place[session] for session in sessions]
 
-    def __init__(self, method: Method) -> None:
-        self.method = method
-        self.metrics: dict[str, float] = {}
-        self._samples: Samples | None = None
-        self._real_N = torch.empty(0, dtype=torch.bool)
 
-    def hand_over(self, samples: Samples, real_N: torch.Tensor) -> None:
-        """Give the samples of the real rows, in the order of the rows of the coming call."""
-        self._samples, self._real_N = samples, real_N
+def add_to_scores(scores: Any, rows: Sequence[int], change: Tensor) -> Tensor:
+    """Scores with `change` [R] added to the last token of the given rows, where verl puts a response's score.
 
-    def __call__(
-        self,
-        token_level_rewards: torch.Tensor,
-        response_mask: torch.Tensor,
-        index: np.ndarray,
-        config=None,
-        **_,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns (advantages, returns), both [N, L], as verl's outcome estimators do."""
-        assert self._samples is not None, "hand_over comes before each call"
-        samples, real_N = self._samples, self._real_N
-        shaped, metrics = self.method.shape_rewards(samples)
-        self.metrics = dict(metrics)
+    Args:
+        scores: nested [N, response length] float32.
+    """
+    values = scores.values().clone()
+    last_N = scores.offsets()[1:] - 1
+    values[last_N[list(rows)]] += change.to(values.dtype)
+    return torch.nested.nested_tensor_from_jagged(values, scores.offsets())
 
-        # Added to the last token, so that a KL penalty inside the rewards stays: scale 0 changes no bit.
-        last_N = (response_mask.cumsum(dim=1).argmax(dim=1))[real_N]
-        token_level_rewards = token_level_rewards.clone()
-        token_level_rewards[real_N.nonzero()[:, 0], last_N] += shaped - samples.rewards
 
-        advantages, _ = compute_grpo_outcome_advantage(
-            token_level_rewards=token_level_rewards,
-            response_mask=response_mask,
-            index=index,
-            norm_adv_by_std_in_grpo=config.get("norm_adv_by_std_in_grpo", True),
-        )
-        per_response = (advantages * response_mask)[torch.arange(len(advantages)), response_mask.argmax(dim=1)]
-        reweighted, metrics = self.method.reweight_advantages(per_response[real_N], samples)
-        self.metrics.update(metrics)
-        change = torch.zeros_like(per_response)
-        change[real_N] = reweighted - per_response[real_N]
-        advantages = advantages + change[:, None] * response_mask
-        return advantages, advantages
+def of_responses(advantages: Any, mask: Any, rows: Sequence[int]) -> Tensor:
+    """The advantage [R] of the first token that counts of each of the given rows; 0 where none does.
+
+    Args:
+        advantages, mask: nested [N, response length].
+    """
+    padded_NL, mask_NL = advantages.to_padded_tensor(0.0)[rows], mask.to_padded_tensor(0)[rows]
+    return (padded_NL * mask_NL)[torch.arange(len(rows)), mask_NL.argmax(dim=1)]
+
+
+def add_to_advantages(advantages: Any, mask: Any, place: Sequence[int], change: Tensor) -> Tensor:
+    """Advantages with each session's `change` [R] added to every token that counts of all its rows.
+
+    Args:
+        advantages, mask: nested [N, response length].
+        place: [N] as `response_rows` gives it.
+    """
+    change_N = torch.cat([change, change.new_zeros(1)])[torch.tensor(place)]  # −1 is the last: padding
+    change_T = change_N.repeat_interleave(advantages.offsets().diff())
+    values = advantages.values() + change_T.to(advantages.dtype) * mask.values()
+    return torch.nested.nested_tensor_from_jagged(values, advantages.offsets())

@@ -1,6 +1,7 @@
 """Entry point: `python -m recipe.g2rl.main exploration=g2rl model=... task=... hardware=... [any Hydra override]`.
 
-The configuration is checked before Ray starts. `DRY_RUN=1` prints it and stops there.
+With `--config-name verl` the arguments of verl's own entry point fit as they are. Everything that can be known is
+checked before Ray starts; `DRY_RUN=1` prints the configuration, checked, and stops there.
 """
 
 import os
@@ -15,14 +16,17 @@ import hydra
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from g2rl.utils.files import atomic_file
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.errors import WrongCluster, in_one_line
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
-from recipe.g2rl.driver.run_dir import by_step, check_run_dir, only_run_in, write_run_dir
-from recipe.g2rl.settings.config import make_paths_absolute
+from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.saving.checkpoint_files import by_step
+from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
+TABLE_FILE = "preflight.txt"
 PAUSE_BEFORE_RESTART_S = 10.0
 
 
@@ -33,9 +37,10 @@ def main() -> int:
     """
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    _find_groups_from_other_folders()
     status = 0
 
-    @hydra.main(config_path="../../configs", config_name="trainer", version_base=None)
+    @hydra.main(config_path="configs", config_name="trainer", version_base=None)
     def compose_and_run(config: DictConfig) -> None:
         nonlocal status
         status = _run(config)
@@ -53,17 +58,30 @@ def main() -> int:
     return status
 
 
-def _run(config: DictConfig) -> int:
-    from recipe.g2rl.checks.preflight import announce
-    from recipe.g2rl.checks.settings import validate  # after Hydra, so that --help and unknown settings answer at once
+def _find_groups_from_other_folders() -> None:
+    """A main file of the user's own (`--config-path`) finds verl's groups and ours."""
+    flags = ("--config-path", "-cp", "--config-dir", "-cd")
+    if any(argument.startswith(flags) for argument in sys.argv) and not any("hydra.searchpath" in a for a in sys.argv):
+        ours = Path(__file__).parent / "configs"
+        sys.argv.append(f"hydra.searchpath=[pkg://verl.trainer.config,file://{ours}]")
 
+
+def _run(config: DictConfig) -> int:
+    from verl.experimental.reward_loop import migrate_legacy_reward_impl  # after Hydra: --help answers at once
+
+    from recipe.g2rl.checks.run import check_run
+
+    config = with_defaults(migrate_legacy_reward_impl(config))
+    dry_run = os.environ.get("DRY_RUN") == "1"
     try:
-        validate(config)
-    except ValueError as error:
+        report = check_run(config, everything=not dry_run)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTINGS
-    if os.environ.get("DRY_RUN") == "1":
+    if dry_run:
         print(OmegaConf.to_yaml(config, resolve=True))
+    print(*report.notes, *(f"warning: {warning}" for warning in report.warnings), sep="\n", flush=True)
+    if dry_run:
         return FINISHED
 
     make_paths_absolute(config)
@@ -75,11 +93,13 @@ def _run(config: DictConfig) -> int:
         try:
             stack.enter_context(only_run_in(run_dir))
             changes = check_run_dir(config)
-            announce(config, run_dir)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG_SETTINGS
         print(*changes, sep="\n", end="\n" if changes else "", flush=True)
+        with atomic_file(run_dir / TABLE_FILE) as file:
+            file.write_text("\n".join([report.table, *report.warnings, ""]))
+        print(f"memory and disk in {run_dir / TABLE_FILE}", flush=True)
         write_run_dir(config)
         return _train(config, run_dir)
 
@@ -100,7 +120,7 @@ def _train(config: DictConfig, run_dir: Path) -> int:
         except Exception as error:
             traceback.print_exc()
             console.show(f"error: {in_one_line(error)}")
-            console.show(f"the whole story is in {run_dir / LOG_FILE}")
+            console.show(f"the traceback is in {run_dir / LOG_FILE}")
             return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
             ray.shutdown()

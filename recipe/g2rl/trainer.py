@@ -1,12 +1,14 @@
 """verl's V1 trainers with an exploration method: hooks around mini-batches, log-probs, advantages, validation.
 
-The trainer does not know which method runs: it asks the method what it needs, fetches that, and lets verl go on.
+The trainer knows neither the method that runs nor what it computes from: it fetches the columns that the method names,
+asks the inputs that are computed elsewhere, and lets verl go on.
 
-Shape suffixes: N responses (rows of the batch), H hidden size.
+Shape suffix: R responses of a step.
 """
 
 import logging
 from collections import Counter
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,26 +16,29 @@ import ray
 import torch
 import transfer_queue as tq
 from omegaconf import DictConfig, open_dict
+from tensordict import TensorDict
+from torch import Tensor
 from transfer_queue import KVBatchMeta
-from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY, register_adv_est
 from verl.trainer.ppo.utils import Role
-from verl.trainer.ppo.v1 import PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import PPOTrainerColocateAsync, PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
 from verl.utils.seqlen_balancing import log_seqlen_unbalance
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
-from g2rl.methods.base import Samples, sample_metrics
-from g2rl.methods.progrpo import answer_confidence, prompt_confidence
+from g2rl.methods.base import Method, Samples, shaped_rewards
 from g2rl.verify import VerifierPool
-from recipe.g2rl.checks.settings import build_method
-from recipe.g2rl.driver.console import RunLog, report
-from recipe.g2rl.engine import FEATURES_FLAG
-from recipe.g2rl.estimator import ExplorationEstimator
-from recipe.g2rl.inputs.embeddings import answer_text, start_embedder
+from recipe.g2rl import verdicts
+from recipe.g2rl.engine import COLUMNS
+from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
+from recipe.g2rl.inputs.columns import OF_VERL
 from recipe.g2rl.mini_batches import rows_of_devices
-from recipe.g2rl.reward_manager import reward_metrics, reward_settings
 from recipe.g2rl.saving.checkpoints import WholeCheckpoints
+from recipe.g2rl.saving.run_log import RunLog, report
+from recipe.g2rl.settings.config import base_estimator
+from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
+
+VERIFIERS = 2  # processes that compare final answers
 
 
 class ExplorationHooks(WholeCheckpoints):
@@ -43,18 +48,15 @@ class ExplorationHooks(WholeCheckpoints):
     worker_cls: type[ActorRolloutRefWorker] = ExplorationWorker
 
     def __init__(self, config: DictConfig) -> None:
-        # verl's base class asks for its own mode's name in several places (replay buffer, checkpoints).
         with open_dict(config):
+            # verl's base class asks for its own mode's name in several places (replay buffer, checkpoints).
             config.trainer.v1.trainer_mode = self.base_mode
+            config.algorithm.adv_estimator = base_estimator(config)
         super().__init__(config)
         self.method = build_method(config.exploration)
-        self.estimator = ExplorationEstimator(self.method)
-        if config.algorithm.adv_estimator not in ADV_ESTIMATOR_REGISTRY:
-            register_adv_est(config.algorithm.adv_estimator)(self.estimator)
-        self._log_probs: Any = None  # nested tensors of the coming step, as is what the embedder promised
-        self._embeddings: Any = None
-        settings = reward_settings(config)
-        self._verifiers = VerifierPool(settings.pool_workers, settings.timeout_s, memory_mb=settings.memory_mb)
+        self.inputs = build_inputs(config, self.method)
+        self._columns: dict[str, Any] = {}  # of the coming step
+        self._reward_gap = config.reward_gap or 1.0
 
     def _build_replay_buffer(self):
         replay_buffer = super()._build_replay_buffer()
@@ -70,13 +72,9 @@ class ExplorationHooks(WholeCheckpoints):
     def _setup(self) -> None:
         report("loading the model into the actors and the rollout servers")
         super()._setup()
-        if "embeddings" in self.method.inputs:
-            pool = next(iter(self.resource_pool_manager.resource_pool_dict.values()))
-            self._embedder = start_embedder(
-                self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0]
-            )
-            # vLLM measures the device while it loads, so the rollout must not take or give back memory meanwhile.
-            ray.get(self._embedder.__ray_ready__.remote())
+        pool = next(iter(self.resource_pool_manager.resource_pool_dict.values()))
+        for input in self.inputs.values():
+            input.start(self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0])
         report(f"ready at step {self.global_steps} of {self.total_training_steps}")
         if self.global_steps >= self.total_training_steps:
             report("nothing is left to train: raise trainer.total_training_steps, or name another run_dir")
@@ -89,82 +87,67 @@ class ExplorationHooks(WholeCheckpoints):
         of_device = rows_of_devices(
             batch.keys,
             batch.tags,
-            list(self._fetch(batch, "index")["index"]),
+            list(_fetch(batch, "index")["index"]),
             rows_of_mini_batch=actor.ppo_mini_batch_size * self.config.actor_rollout_ref.rollout.n,
             devices=max(self.actor_rollout_wg._dispatch_info["actor"]) + 1,
         )
         lengths = [tag["seq_len"] for tag in batch.tags]
-        metrics.update(log_seqlen_unbalance(lengths, of_device, prefix="global_seqlen"))  # verl's is of its own order
+        # In place of those that verl logged for its own order of the rows.
+        metrics.update(log_seqlen_unbalance(lengths, of_device, prefix="global_seqlen"))
         batch.reorder([row for rows in of_device for row in rows])
         return batch
 
     def _compute_old_log_prob(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        batch.extra_info[FEATURES_FLAG] = "features" in self.method.inputs
-        if "embeddings" in self.method.inputs:  # at the same time as the log-prob pass
-            self._embeddings = self._embedder.embed.remote(self._answer_texts(batch))
+        for input in self.inputs.values():
+            input.ask(lambda *fields: _fetch(batch, *fields), self.tokenizer)
+        columns = sorted(pass_columns(self.config, self.method))
+        batch.extra_info[COLUMNS] = columns
         batch = super()._compute_old_log_prob(batch, metrics)
-        batch.extra_info[FEATURES_FLAG] = False  # the reference model's pass needs none
-        if "confidence" in self.method.inputs:
-            # Now, since the reference model's pass writes its own log-probs over these.
-            self._log_probs = self._fetch(batch, "log_probs", "old_log_probs", "response_mask")
+        batch.extra_info[COLUMNS] = []  # the reference model's pass computes none
+        # Now, since that pass writes its own log-probs over the actor's.
+        self._columns = dict(_fetch(batch, *columns).items()) if columns else {}
         return batch
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
-        samples, real_N, verdicts = self._collect(batch)
-        self.estimator.hand_over(samples, real_N)
+        rows, session_of_row = response_rows(batch.keys, batch.tags)
+        data = _fetch(batch, "uid", "extra_fields", "rm_scores", "response_mask")
+        scores, mask = data["rm_scores"], data["response_mask"]
+        extra_fields, uids = list(data["extra_fields"]), list(data["uid"])
+        infos = [extra_fields[row].get("reward_extra_info", {}) for row in rows]
+        scores_R = torch.stack([score.sum() for score in scores.unbind()])[rows]
+        samples = self._samples(rows, [uids[row] for row in rows], infos, scores_R)
+
+        shaped_R, method_metrics = shaped_rewards(self.method, samples)
+        change_R = shaped_R - samples.rewards
+        if self.config.reward_gap is None:
+            self._reward_gap = verdicts.reward_gap(scores_R, samples.correct) or self._reward_gap
+        if change_R.any():
+            _put(batch, rm_scores=add_to_scores(scores, rows, change_R * (self._reward_gap / 2)))
         batch = super()._compute_advantage(batch, metrics)
-        metrics.update(sample_metrics(samples, self.method.log_geometry))
-        metrics.update(self.estimator.metrics)
-        metrics.update(reward_metrics(verdicts))
+        if change_R.any():
+            _put(batch, rm_scores=scores)  # what verl logs of a step is the user's own reward
+        if type(self.method).reweight_advantages is not Method.reweight_advantages:
+            advantages = _fetch(batch, "advantages")["advantages"]
+            standardised_R = of_responses(advantages, mask, rows)
+            reweighted_R, more_metrics = self.method.reweight_advantages(standardised_R, samples)
+            advantages = add_to_advantages(advantages, mask, session_of_row, reweighted_R - standardised_R)
+            _put(batch, advantages=advantages, returns=advantages)
+            method_metrics |= more_metrics
+        metrics.update(method_metrics)
+        metrics.update(verdicts.reward_metrics(infos))
         metrics["reward/pass_rate"] = samples.correct.float().mean().item()
         return batch
 
-    def _collect(self, batch: KVBatchMeta) -> tuple[Samples, torch.Tensor, list[dict]]:
-        """The real rows as the method's samples, which rows are real [N], and the reward manager's word on each."""
-        real_N = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
-        rows = real_N.nonzero()[:, 0].tolist()
-        data = self._fetch(batch, "uid", "extra_fields", *self._tensor_fields())
-        extra_fields = list(data["extra_fields"])
-        verdicts = [extra_fields[row]["reward_extra_info"] for row in rows]
-        uids = np.array(list(data["uid"]))[rows]
-        inputs: dict[str, torch.Tensor] = {}
-        if "features" in self.method.inputs:
-            inputs["features"] = data["features"].values().view(len(real_N), -1)[rows].float()
-        if "embeddings" in self.method.inputs:
-            inputs["embeddings"] = torch.from_numpy(ray.get(self._embeddings))[rows]
-        if "confidence" in self.method.inputs:
-            inputs |= {name: values[rows] for name, values in self._confidences().items()}
-        samples = Samples(
-            rewards=torch.tensor([2.0 * float(verdict["acc"]) - 1.0 for verdict in verdicts]),
+    def _samples(self, rows: list[int], uids: list[str], infos: list[dict], scores: Tensor) -> Samples:
+        """The step's responses as the method sees them, in the order of `rows`."""
+        columns = {name: _rows_of(column, rows, name in OF_VERL) for name, column in self._columns.items()}
+        return Samples(
+            correct=verdicts.correct(infos, scores, self.config.correct_above),
             group_ids=torch.from_numpy(np.unique(uids, return_inverse=True)[1]),
-            valid=torch.tensor([bool(verdict["pred"]) for verdict in verdicts]),
-            **inputs,
+            valid=verdicts.valid(infos),
+            columns=columns | {name: input.answer()[rows] for name, input in self.inputs.items()},
+            step=self.global_steps,
         )
-        return samples, real_N, verdicts
-
-    def _answer_texts(self, batch: KVBatchMeta) -> list[str]:
-        responses = self._fetch(batch, "responses")["responses"].unbind()
-        return [answer_text(text) for text in self.tokenizer.batch_decode(responses, skip_special_tokens=True)]
-
-    def _tensor_fields(self) -> tuple[str, ...]:
-        return ("features",) if "features" in self.method.inputs else ()
-
-    def _confidences(self) -> dict[str, torch.Tensor]:
-        log_probs, mask = self._log_probs["log_probs"], self._log_probs["response_mask"]
-        # Row t of a sequence predicts its token t + 1: rows 0 ... P - 2 those of a prompt of P tokens.
-        prompt_rows_N = log_probs.offsets().diff() - mask.offsets().diff() - 1
-        log_probs_NL = log_probs.to_padded_tensor(0.0)
-        prompt_mask_NL = torch.arange(log_probs_NL.shape[1]) < prompt_rows_N[:, None]
-        return {
-            "response_confidence": answer_confidence(
-                self._log_probs["old_log_probs"].to_padded_tensor(0.0), mask.to_padded_tensor(0)
-            ),
-            "prompt_confidence": prompt_confidence(log_probs_NL, prompt_mask_NL),
-        }
-
-    @staticmethod
-    def _fetch(batch: KVBatchMeta, *fields: str):
-        return tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(fields))
 
     # ------------------------------------------------------------------ validation and reporting
 
@@ -174,12 +157,24 @@ class ExplorationHooks(WholeCheckpoints):
         metrics = super()._val_metrics_update(
             data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=expected_acc_counts
         )
-        answers = [pred or None for pred in reward_extra_infos_dict["pred"]]
-        samples = list(zip(data_sources, sample_uids, reward_extra_infos_dict["acc"], answers, strict=True))
+        scores = reward_extra_infos_dict["reward"]
+        marks = reward_extra_infos_dict.get("acc", scores)
+        marks = [score if mark is None else mark for mark, score in zip(marks, scores, strict=True)]
+        right = [float(mark > self.config.correct_above) for mark in marks]
+        answers = [pred or None for pred in reward_extra_infos_dict.get("pred", [None] * len(right))]
+        samples = list(zip(data_sources, sample_uids, right, answers, strict=True))
         there = Counter((str(source), str(uid)) for source, uid, _, _ in samples)
         for problem, expected in (expected_acc_counts or {}).items():  # what could not be sampled is wrong
             samples += [(*problem, 0.0, None)] * (expected - there[problem])
-        return metrics | validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
+        ours = validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
+        if "pred" not in reward_extra_infos_dict:  # nobody knows the final answers, so none has a majority
+            ours = {name: value for name, value in ours.items() if "/maj@" not in name}
+        return metrics | ours
+
+    @cached_property
+    def _verifiers(self) -> VerifierPool:
+        """Compares final answers for maj@k."""
+        return VerifierPool(VERIFIERS)
 
     def on_validate_begin(self) -> None:
         super().on_validate_begin()
@@ -198,11 +193,34 @@ class ExplorationHooks(WholeCheckpoints):
             )
 
 
+def _fetch(batch: KVBatchMeta, *fields: str) -> TensorDict:
+    return tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=list(fields))
+
+
+def _put(batch: KVBatchMeta, **fields: Tensor) -> None:
+    tensors = TensorDict(fields, batch_size=len(batch))  # type: ignore[arg-type]
+    tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=tensors)
+
+
+def _rows_of(column: Tensor, rows: list[int], per_token: bool) -> Tensor:
+    """The given rows of a column of the batch: nested where they are per token, else [R, D]."""
+    of_rows = column.unbind()
+    values = [of_rows[row] for row in rows]
+    return torch.nested.as_nested_tensor(values, layout=torch.jagged) if per_token else torch.stack(values)
+
+
 @register_trainer("g2rl_sync")
 class ExplorationTrainerSync(ExplorationHooks, PPOTrainerSync):
     """Trainer and rollout take turns on the same devices."""
 
     base_mode = "sync"
+
+
+@register_trainer("g2rl_colocate_async")
+class ExplorationTrainerColocateAsync(ExplorationHooks, PPOTrainerColocateAsync):
+    """They share the devices, and responses that are unfinished when a step has enough go on in the next."""
+
+    base_mode = "colocate_async"
 
 
 @register_trainer("g2rl_separate_async")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -90,12 +91,12 @@ def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = T
         torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
 
 
-def samples_of(rows: dict, **inputs: torch.Tensor) -> Samples:
+def samples_of(rows: dict, **columns: torch.Tensor) -> Samples:
     return Samples(
-        rewards=torch.stack([row.sum() for row in rows["rm_scores"]]),
+        correct=torch.stack([row.sum() for row in rows["rm_scores"]]) > 0,
         group_ids=torch.from_numpy(np.unique(rows["uid"], return_inverse=True)[1]),
         valid=torch.tensor([bool(extra["reward_extra_info"]["pred"]) for extra in rows["extra_fields"]]),
-        **inputs,
+        columns=columns,
     )
 
 
@@ -177,12 +178,14 @@ def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
     for step, model in enumerate(models, start=1):
         rows = probed(run.run_dir, step)
         pairs = [recompute(model, p, r) for p, r in zip(rows["prompts"], rows["responses"], strict=True)]
-        of_prompt = torch.tensor([prompt.mean().exp() for prompt, _, _ in pairs]).float()
-        least_sure = [response.sort().values[: max(1, len(response) // 5)] for _, response, _ in pairs]
-        of_response = torch.tensor([tokens.mean().exp() for tokens in least_sure]).float()
-        check_advantages(
-            rows, samples_of(rows, prompt_confidence=of_prompt, response_confidence=of_response), ProGRPO()
-        )
+        last = torch.zeros(1, dtype=torch.float64)  # of what would follow the last token
+        columns = {
+            "log_probs": [torch.cat([prompt, response, last]).float() for prompt, response, _ in pairs],
+            "old_log_probs": [response.float() for _, response, _ in pairs],
+            "response_mask": [torch.ones(len(response)) for response in rows["responses"]],
+        }
+        columns = {name: torch.nested.as_nested_tensor(values, layout=torch.jagged) for name, values in columns.items()}
+        check_advantages(rows, samples_of(rows, **columns), ProGRPO())
 
 
 @pytest.mark.slow
@@ -201,13 +204,45 @@ def test_evol_rewards_what_the_embeddings_say(stack):
 
 
 @pytest.mark.slow
+def test_a_response_ends_with_the_turn_where_the_end_of_text_is_another_token(stack, tmp_path):
+    """As of base models: their tokenizer's end of text is not what the chat template ends a turn with."""
+    run = stack("end_of_turn")
+    base = tmp_path / "base"
+    shutil.copytree(run.environment["G2RL_MODEL_PATH"], base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    turn = tokenizer.eos_token_id
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((base / name).read_text()) | {"eos_token_id": tokenizer.eos_token_id}
+        (base / name).write_text(json.dumps(settings))
+    run.environment["G2RL_MODEL_PATH"] = str(base)
+    run.finish(*SMALL, "exploration=grpo", "trainer.total_training_steps=1", "trainer.val_before_train=false")
+    responses = probed(run.run_dir, 1)["responses"]
+    ended = [turn in response.tolist() for response in responses]
+    assert sum(ended) >= len(ended) - 2  # a few may be cut off at the limit
+    assert all(turn not in response[:-1].tolist() for response in responses)
+    assert metrics(run.run_dir)[-1]["data"]["reward/ended_turn_share"] == pytest.approx(sum(ended) / len(ended))
+
+
+@pytest.mark.slow
+def test_a_column_and_an_input_of_the_users_own(stack):
+    run = stack("own")
+    own = ["exploration=grpo", "exploration._target_=own.Own"]
+    run.finish(*SMALL, *TWO_STEPS, *own, "+inputs.lengths._target_=own.Lengths", "+inputs.lengths.scale=2.0")
+    for record in metrics(run.run_dir):
+        assert record["data"]["exploration/own_length_error"] == 0.0
+        assert record["data"]["exploration/own_entropy_error"] < 1e-5 < record["data"]["exploration/own_entropy_mean"]
+
+
+@pytest.mark.slow
 def test_features_come_from_the_policy_of_the_old_log_probs(stack):
     """Rollout on devices of its own, ahead of the weights."""
     run = stack("separate")
     run.finish(
         *SMALL,
         "exploration=g2rl",
-        "trainer.v1.trainer_mode=g2rl_separate_async",
+        "trainer.v1.trainer_mode=separate_async",
         # two updates a step, on responses sampled up to a step earlier
         "trainer.v1.separate_async.parameter_sync_step=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",

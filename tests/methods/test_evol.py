@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from g2rl.methods.base import Samples
+from g2rl.methods.base import Samples, shaped_rewards
 from g2rl.methods.evol import EVOL, evol_rewards
 
 
@@ -123,7 +123,7 @@ def test_method_hands_its_samples_on():
     embeddings, rewards = torch.randn(8, 5, requires_grad=True), torch.tensor([1.0, -1.0] * 4)
     valid, group_ids = torch.tensor([True] * 6 + [False] * 2), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1])
     assert EVOL().inputs == {"embeddings"}
-    shaped, metrics = EVOL().shape_rewards(Samples(rewards, group_ids, valid, embeddings=embeddings))
+    shaped, metrics = shaped_rewards(EVOL(), Samples(rewards > 0, group_ids, valid, {"embeddings": embeddings}))
     expected = rewards_by_loops(embeddings, rewards > 0, valid, group_ids)
     torch.testing.assert_close(shaped, expected, atol=1e-6, rtol=0)
     assert not shaped.requires_grad
@@ -132,6 +132,7 @@ def test_method_hands_its_samples_on():
             "exploration/shaped_reward_min": expected.min().item(),
             "exploration/shaped_reward_mean": expected.mean().item(),
             "exploration/shaped_reward_max": expected.max().item(),
+            "exploration/uniform_group_share": 0.0,
         },
         abs=1e-6,
     )

@@ -41,42 +41,36 @@ def test_is_under_40_lines():
 def test_does_what_it_says(my_methods):
     generator = torch.Generator().manual_seed(0)
     group_ids = torch.tensor([2, 0, 2, 2, 0, 2, 9, 0, 2, 0])  # one of five, one of four, one of one
-    rewards = torch.tensor([1.0, 1, 1, -1, -1, 1, 1, 1, -1, 1])
-    confidence = torch.rand(10, generator=generator)
-    confidence[1] = confidence[7]  # a tie
-    samples = Samples(rewards, group_ids, rewards > 0, response_confidence=confidence, prompt_confidence=torch.ones(10))
+    correct = torch.tensor([1, 1, 1, 0, 0, 1, 1, 1, 0, 1], dtype=torch.bool)
+    hidden = torch.randn(10, 3, generator=generator)
+    samples = Samples(correct, group_ids, correct, {"hidden_states": hidden})
     expected = []
     for i in range(10):
-        group = [j for j in range(10) if group_ids[j] == group_ids[i]]
-        less_sure = sum(confidence[j].item() < confidence[i].item() for j in group) / len(group)
-        expected.append(1 - 0.4 * less_sure if rewards[i] > 0 else -1.0)
-    method = my_methods.Unlikeliness(beta=0.4)
+        others = [j for j in range(10) if group_ids[j] == group_ids[i] and j != i]
+        cosines = [torch.cosine_similarity(hidden[i], hidden[j], dim=0).item() for j in others]
+        bonus = 0.4 * (1 - sum(cosines) / len(cosines)) / 2 if cosines else 0.0
+        expected.append(1 + bonus if correct[i] else -1.0)
+    method = my_methods.HiddenNovelty(beta=0.4)
     shaped, metrics = method.shape_rewards(samples)
     torch.testing.assert_close(shaped, torch.tensor(expected))
-    assert len(shaped.unique()) > 4  # the example does something
-    discounts = rewards - torch.tensor(expected)
-    assert metrics == {"exploration/discount_mean": pytest.approx(discounts.mean().item())}
-    assert method.reweight_advantages(rewards, samples) == (rewards, {})
-    assert method.inputs == {"confidence"}
-    assert my_methods.Unlikeliness(log_geometry=True).inputs == {"confidence", "features"}
+    assert metrics == {"exploration/bonus_mean": pytest.approx((shaped - samples.rewards).mean().item())}
+    assert method.reweight_advantages(shaped, samples) == (shaped, {})
     with pytest.raises(ValueError, match=r"exploration\.beta must be"):
-        my_methods.Unlikeliness(beta=1)
+        my_methods.HiddenNovelty(beta=1)
 
 
 def test_the_override_switches_it_on(my_methods):
     script, *overrides = shlex.split(BLOCKS["bash"])[1:]
     assert script == "scripts/run_grpo_cpu.sh"
     config = compose_configuration(["exploration=grpo", *overrides])
-    assert instantiate(config.exploration) == my_methods.Unlikeliness(beta=0.5)
-    assert config.algorithm.adv_estimator == "unlikeliness"
+    assert instantiate(config.exploration) == my_methods.HiddenNovelty(beta=0.5)
 
 
 def test_the_config_file_switches_it_on(my_methods, tmp_path):
     (tmp_path / "exploration").mkdir()
-    (tmp_path / "exploration" / "unlikeliness.yaml").write_text(BLOCKS["yaml"])
+    (tmp_path / "exploration" / "hidden.yaml").write_text(BLOCKS["yaml"])
     script, override = re.search(r"`bash scripts/(\S+) (exploration=\S+)`", TEXT).groups()
     assert (ROOT / "scripts" / script).exists()
     searchpath = f"hydra.searchpath=[pkg://verl.trainer.config,file://{tmp_path}]"
     config = compose_configuration(["exploration=grpo", override, searchpath])
-    assert instantiate(config.exploration) == my_methods.Unlikeliness(beta=0.5)
-    assert config.algorithm.adv_estimator == "unlikeliness"
+    assert instantiate(config.exploration) == my_methods.HiddenNovelty(beta=0.5)

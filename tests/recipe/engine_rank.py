@@ -23,7 +23,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
-from recipe.g2rl.engine import FEATURES_FLAG
+from recipe.g2rl.engine import COLUMNS
 from recipe.g2rl.worker import ExplorationTrainingWorker
 
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
@@ -68,11 +68,14 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
         tensors["temperature"] = torch.tensor(rows["temperature"])
         del settings["temperature"]
     output = worker.infer_batch(
-        tu.get_tensordict(tensors, {"calculate_entropy": True, FEATURES_FLAG: True, "compute_loss": False} | settings)
+        tu.get_tensordict(
+            tensors,
+            {"calculate_entropy": True, COLUMNS: ["features", "hidden_states"], "compute_loss": False} | settings,
+        )
     )
     if output is None:
         return None
-    names = [name for name in ("log_probs", "entropy", "features") if name in output]
+    names = [name for name in ("log_probs", "entropy", "features", "hidden_states") if name in output]
     return {"rows": share} | {name: [row.numpy() for row in output[name].unbind()] for name in names}
 
 

@@ -1,95 +1,87 @@
-"""The estimator between a method and verl: GRPO where the method changes nothing, the method's own where it does."""
+"""What goes into verl's scores before its estimator and into its advantages after it, against plain loops."""
 
 import numpy as np
-import pytest
 import torch
-from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
+from verl import DataProto
+from verl.trainer.config import AlgoConfig
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
+from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
-from g2rl.methods.base import Method, Samples
-from g2rl.methods.g2rl import G2RL
-from g2rl.methods.progrpo import ProGRPO
-from recipe.g2rl.estimator import ExplorationEstimator
-
-GROUPS, SIZE, LENGTH, HIDDEN = 4, 6, 9, 5
-N = GROUPS * SIZE
+from recipe.g2rl.checks.settings import NOT_OUTCOME
+from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
 
 
-def batch(seed: int) -> tuple[dict, Samples]:
-    """Rows in random order, with a penalty inside the token rewards as KL-in-reward puts it there."""
-    generator = torch.Generator().manual_seed(seed)
-    index = torch.randperm(N, generator=generator) % GROUPS
-    rewards = torch.randint(0, 2, (N,), generator=generator) * 2.0 - 1.0
-    lengths = torch.randint(1, LENGTH + 1, (N,), generator=generator)
-    mask = (torch.arange(LENGTH) < lengths[:, None]).float()
-    token_rewards = -0.01 * torch.rand(N, LENGTH, generator=generator) * mask
-    token_rewards[torch.arange(N), lengths - 1] += rewards
-    samples = Samples(
-        rewards=rewards,
-        group_ids=index,
-        valid=torch.ones(N, dtype=torch.bool),
-        features=torch.randn(N, HIDDEN, generator=generator),
-        prompt_confidence=torch.rand(N, generator=generator),
-        response_confidence=torch.rand(N, generator=generator),
+def nested(rows):
+    return torch.nested.as_nested_tensor(rows, layout=torch.jagged)
+
+
+# Prompt a has two sessions, the first with two outputs; b has one; then a row that verl pads with.
+KEYS = ["a_0_1", "b_0_0", "a_0_0", "a_1_0", "pad_0_0"]
+TAGS = [{}, {}, {}, {"is_padding": False}, {"is_padding": True}]
+
+
+def test_a_response_is_the_last_output_of_its_session():
+    rows, session_of_row = response_rows(KEYS, TAGS)
+    assert [KEYS[row] for row in rows] == ["a_0_1", "b_0_0", "a_1_0"]
+    assert session_of_row == [0, 1, 0, 2, -1]
+    rows, session_of_row = response_rows(["a_0_0", "a_0_10", "a_0_9"], [{}] * 3)  # numbers, not text
+    assert (rows, session_of_row) == ([1], [0, 0, 0])
+
+
+def test_scores_change_at_the_last_token_of_the_responses():
+    scores = nested([torch.tensor([0.0, -0.1, 1.0]), torch.tensor([-1.0]), torch.zeros(2)])
+    changed = add_to_scores(scores, [0, 1], torch.tensor([0.5, 0.25]))
+    assert [row.tolist() for row in changed.unbind()] == [
+        torch.tensor([0.0, -0.1, 1.5]).tolist(),
+        [-0.75],
+        [0.0, 0.0],
+    ]
+    assert scores.unbind()[0][-1] == 1.0  # the user's own stay as they are
+
+
+def test_advantages_change_at_every_token_that_counts_of_all_rows_of_a_session():
+    rows, session_of_row = response_rows(KEYS, TAGS)
+    masks = [torch.tensor(mask) for mask in ([0, 1, 1, 0], [1, 1], [1, 0, 1], [0, 1], [0])]
+    advantages = [torch.full((len(mask),), float(i)) * mask for i, mask in enumerate(masks)]
+    assert of_responses(nested(advantages), nested(masks), rows).tolist() == [0.0, 1.0, 3.0]
+    changed = add_to_advantages(nested(advantages), nested(masks), session_of_row, torch.tensor([0.5, -0.5, 2.0]))
+    change = [0.5, -0.5, 0.5, 2.0, 0.0]  # by row
+    for row, before, mask, expected in zip(changed.unbind(), advantages, masks, change, strict=True):
+        assert row.tolist() == (before + expected * mask).tolist()
+
+
+def test_sessions_are_those_of_verls_grpo():
+    """verl standardises the last outputs and gives the others of a session the same advantage."""
+    keys = ["a_0_0", "a_0_1", "a_1_0", "a_2_1", "a_2_0", "b_0_0", "b_1_0"]
+    totals = torch.tensor([9.0, 1.0, -1.0, -1.0, 9.0, 1.0, -1.0])  # the nines are of earlier outputs
+    data = DataProto.from_dict(
+        {"token_level_rewards": totals[:, None] * torch.tensor([0.0, 1.0]), "response_mask": torch.ones(7, 2)},
+        {"uid": np.array([key[0] for key in keys], dtype=object)},
     )
-    arguments = {
-        "token_level_rewards": token_rewards,
-        "response_mask": mask,
-        "index": np.array([f"prompt {i}" for i in index.tolist()], dtype=object),
-    }
-    return arguments, samples
+    advantages = compute_advantage_for_multi_trajectories(data, keys, "grpo").batch["advantages"]
+    rows, session_of_row = response_rows(keys, [{}] * 7)
+    by_row = of_responses(nested(list(advantages)), nested(list(torch.ones(7, 2))), rows)
+    assert torch.equal(advantages[:, 0], by_row[session_of_row])
+    for prompt in "ab":
+        own = [i for i, row in enumerate(rows) if keys[row][0] == prompt]
+        expected = totals[[rows[i] for i in own]]
+        torch.testing.assert_close(by_row[own], (expected - expected.mean()) / (expected.std() + 1e-6))
 
 
-def estimate(method: Method, arguments: dict, samples: Samples, real=None) -> torch.Tensor:
-    estimator = ExplorationEstimator(method)
-    estimator.hand_over(samples, torch.ones(N, dtype=torch.bool) if real is None else real)
-    advantages, returns = estimator(**arguments, config={"norm_adv_by_std_in_grpo": True})
-    assert torch.equal(advantages, returns)
-    return advantages
-
-
-@pytest.mark.parametrize("method", [Method(), G2RL(scale=0.0), ProGRPO(alpha=0.0)], ids=lambda m: type(m).__name__)
-@pytest.mark.parametrize("seed", range(3))
-def test_without_effect_it_is_grpo_to_the_last_bit(method, seed):
-    arguments, samples = batch(seed)
-    grpo, _ = compute_grpo_outcome_advantage(**arguments)
-    assert torch.equal(estimate(method, arguments, samples), grpo)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_g2rl_standardises_the_shaped_rewards_in_float64(seed):
-    arguments, samples = batch(seed)
-    shaped, _ = G2RL().shape_rewards(samples)
-    advantages = estimate(G2RL(), arguments, samples)
-    totals = arguments["token_level_rewards"].double().sum(dim=1) - samples.rewards.double() + shaped.double()
-    for group in range(GROUPS):
-        rows = samples.group_ids == group
-        expected = (totals[rows] - totals[rows].mean()) / (totals[rows].std() + 1e-6)
-        torch.testing.assert_close(advantages[rows, 0].double(), expected, atol=1e-4, rtol=1e-4)
-
-
-def test_progrpo_moves_every_token_of_a_response_alike():
-    arguments, samples = batch(0)
-    grpo, _ = compute_grpo_outcome_advantage(**arguments)
-    change = estimate(ProGRPO(alpha=0.3), arguments, samples) - grpo
-    assert (change * (1 - arguments["response_mask"]) == 0).all()
-    for i in range(N):
-        group = samples.group_ids == samples.group_ids[i]
-        expected = 0.3 * (samples.prompt_confidence[i] - samples.response_confidence[i])
-        expected = expected if (samples.rewards[group] > 0).any() else torch.tensor(0.0)
-        inside = change[i][arguments["response_mask"][i] > 0]
-        torch.testing.assert_close(inside, expected.expand_as(inside), atol=1e-5, rtol=0)
-
-
-def test_rows_that_verl_pads_with_change_nothing():
-    arguments, samples = batch(1)
-    plain = estimate(G2RL(), arguments, samples)
-    padding = {
-        "token_level_rewards": torch.zeros(2, LENGTH),
-        "response_mask": torch.ones(2, LENGTH),
-        "index": np.array(["padding 1", "padding 2"], dtype=object),
-    }
-    padded = {name: torch.cat([rows, padding[name]]) for name, rows in arguments.items() if name != "index"}
-    padded["index"] = np.concatenate([arguments["index"], padding["index"]])
-    real = torch.tensor([True] * N + [False] * 2)
-    advantages = estimate(G2RL(), padded, samples, real)
-    assert torch.equal(advantages[:N], plain)
+def test_every_estimator_of_verls_takes_shaped_scores_or_is_refused():
+    generator = torch.Generator().manual_seed(0)
+    keys = [f"{prompt}_{session}_0" for prompt in "abc" for session in range(4)]
+    mask = (torch.arange(5) < torch.randint(1, 6, (12, 1), generator=generator)).float()
+    scores = torch.randn(12, generator=generator)
+    rewards = torch.zeros(12, 5).scatter_(1, mask.sum(1, keepdim=True).long() - 1, scores[:, None])
+    config = AlgoConfig()
+    for name in sorted(ADV_ESTIMATOR_REGISTRY.keys() - NOT_OUTCOME.keys()):
+        data = DataProto.from_dict(
+            {"token_level_rewards": rewards.clone(), "response_mask": mask},
+            {"uid": np.array([key[0] for key in keys], dtype=object)},
+        )
+        verl = compute_advantage_for_multi_trajectories(data, keys, name, num_repeat=4, config=config)
+        advantages = verl.batch["advantages"]
+        assert advantages.isfinite().all() and advantages.abs().sum() > 0, name
+        assert (advantages * (1 - mask) == 0).all(), name
+    assert {"gae", "remax"} <= NOT_OUTCOME.keys() <= ADV_ESTIMATOR_REGISTRY.keys()

@@ -1,7 +1,7 @@
 """`python -m recipe.g2rl.checks.environment`: versions, GPUs, and whether verl finds the plugin.
 
 Its exit status is 1 where no run can start. It imports neither torch nor verl, so that it answers at once;
-`recipe.g2rl.checks.preflight` asks it on every node.
+`python -m recipe.g2rl.checks` asks it on every node.
 """
 
 import shutil

@@ -1,22 +1,13 @@
-"""`python -m recipe.g2rl.checks.preflight ARGUMENTS OF A RUN`: what the run will take, and whether it can start.
+"""What a run takes of this machine: lengths, memory, versions, disk. What is certain is refused, estimates warn."""
 
-Every training run begins with it. What is certain is refused; what is an estimate is a warning. The nodes of a cluster
-are looked at by a small Ray task on each, once Ray is up (`RAY_ADDRESS`, or `hardware=cluster`).
-"""
-
-import logging
 import os
 import shutil
-import sys
 from pathlib import Path
 
-import hydra
 import psutil
-import ray
 from omegaconf import DictConfig
 from transformers import AutoConfig
 
-from g2rl.utils.files import atomic_file
 from recipe.g2rl.checks import environment
 from recipe.g2rl.checks.memory import (
     GIB,
@@ -29,25 +20,24 @@ from recipe.g2rl.checks.memory import (
     model_shape,
     step,
 )
-from recipe.g2rl.checks.nodes import check_nodes
-from recipe.g2rl.checks.settings import validate
-from recipe.g2rl.driver.run_dir import by_step
-from recipe.g2rl.settings.config import standalone_devices, ulysses_size
+from recipe.g2rl.saving.checkpoint_files import by_step
+from recipe.g2rl.settings.config import NotThere, standalone_devices, ulysses_size
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
 FULL = 0.9
-PREFLIGHT_FILE = "preflight.txt"
 
 
-def preflight(config: DictConfig) -> tuple[str, list[str]]:
+def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str]]:
     """What the run will take, as a table, and warnings, each one sentence with the setting to change.
 
-    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it.
+    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it,
+    with `online` false from the local cache alone.
 
     Raises:
+        NotThere: the model's config.json cannot be read.
         ValueError: the run cannot start or cannot go on; one sentence with the setting to change.
     """
-    shape = shape_of(config)
+    shape = shape_of(config, online)
     device_bytes = memory_of_a_device(config)
     now = step(config)
     cache_gib = os.environ.get("VLLM_CPU_KVCACHE_SPACE") if config.trainer.device == "cpu" else None
@@ -59,30 +49,18 @@ def preflight(config: DictConfig) -> tuple[str, list[str]]:
     return _table(config, shape, now, taken, device_bytes), warnings
 
 
-def announce(config: DictConfig, run_dir: Path) -> None:
-    """`preflight` at the start of a run: the table goes to the run's folder, one line and the warnings to the terminal.
-
-    Raises:
-        ValueError: as `preflight`.
-    """
-    check_devices(config)
-    table, warnings = preflight(config)
-    with atomic_file(run_dir / PREFLIGHT_FILE) as file:
-        file.write_text("\n".join([table, *warnings, ""]))
-    print(f"{step(config).tokens:,} tokens a step at most; memory and disk in {run_dir / PREFLIGHT_FILE}", flush=True)
-    for warning in warnings:
-        print(f"warning: {warning}", flush=True)
-
-
-def shape_of(config: DictConfig) -> ModelShape:
+def shape_of(config: DictConfig, online: bool = True) -> ModelShape:
     model = config.actor_rollout_ref.model
     path = Path(model.path).expanduser()
     try:
         described = AutoConfig.from_pretrained(
-            str(path) if path.is_dir() else model.path, trust_remote_code=model.trust_remote_code
+            str(path) if path.is_dir() else model.path,
+            trust_remote_code=model.trust_remote_code,
+            local_files_only=not online,
         )
     except OSError as error:
-        raise ValueError(f"actor_rollout_ref.model.path={model.path}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0] if online else "its config.json is not in the local Hugging Face cache"
+        raise NotThere(f"actor_rollout_ref.model.path={model.path}: {reason}") from None
     targets = model.target_modules
     return model_shape(described, lora_rank(config), targets if isinstance(targets, str) else list(targets))
 
@@ -131,7 +109,7 @@ def check_devices(config: DictConfig) -> None:
     if config.trainer.device != "cpu" and wanted > (found := len(environment.gpu_memory_gib())):
         raise ValueError(
             f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
-            f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
+            f"with disaggregated rollout actor_rollout_ref.rollout.n_gpus_per_node)."
         )
 
 
@@ -266,30 +244,3 @@ def _table(config: DictConfig, shape: ModelShape, now: Step, taken: Memory, devi
 
 def _gib(number: float) -> str:
     return f"{number / GIB:.1f} GiB" if number >= 0.1 * GIB else f"{number / 2**20:.1f} MiB"
-
-
-@hydra.main(config_path="../../../configs", config_name="trainer", version_base=None)
-def main(config: DictConfig) -> None:
-    try:
-        validate(config)
-        table, warnings = preflight(config)
-        print(table, *(f"warning: {warning}" for warning in warnings), sep="\n")
-        check_devices(config)
-        if address := cluster_address(config):
-            _look_at_cluster(config, address)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _look_at_cluster(config: DictConfig, address: str) -> None:
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except ConnectionError:
-        print("nodes          not looked at: Ray is not up")
-        return
-    check_nodes(config, lambda text: print(f"nodes          {text}"))
-
-
-if __name__ == "__main__":
-    main()

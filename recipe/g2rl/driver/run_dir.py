@@ -1,9 +1,8 @@
-"""The folder of a run: its configuration, its data's fingerprint, its checkpoints; whether a run there may go on."""
+"""The folder of a run: its configuration, hashes of its data, its checkpoints; whether a run there may go on."""
 
 import fcntl
 import hashlib
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
+from recipe.g2rl.saving.checkpoint_files import STOP_FILE, by_step, step_of
 from recipe.g2rl.settings.config import data_files, trainer_devices
 
 CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
-STOP_FILE = "stop_after_this_step"
 LOCK_FILE = "lock"
 
-# What a run cannot change on its way without becoming another; the rest it may, and says so.
+# A run that goes on must keep these settings. Others may change, and each change is printed.
 SAME_RUN = ("exploration", "algorithm", "actor_rollout_ref.model.path", "data.seed", "data.train_batch_size")
 FREE = ("exploration.log_geometry",)
 
@@ -43,14 +42,14 @@ def check_run_dir(config: DictConfig) -> list[str]:
         changed = [path for path in {**before, **now} if before.get(path) != now.get(path)]
         if changed:
             raise ValueError(
-                f"data.train_files: {changed[0]} is not what {run_dir} was trained on, so its place in the data "
-                f"means nothing; bring the old file back, or name another run_dir."
+                f"data.train_files: {changed[0]} is not the file that {run_dir} was trained on, so the run "
+                f"cannot go on where it stopped in the data; bring the old file back, or name another run_dir."
             )
     return _changes(OmegaConf.load(run_dir / CONFIG_FILE), config) if (run_dir / CONFIG_FILE).exists() else []
 
 
 def write_run_dir(config: DictConfig) -> None:
-    """What the run of this start is: its settings and its data."""
+    """Record the run's settings and the hashes of its data."""
     run_dir = Path(config.run_dir)
     (run_dir / STOP_FILE).unlink(missing_ok=True)
     with atomic_file(run_dir / DATA_FILE) as file:
@@ -79,18 +78,6 @@ def only_run_in(run_dir: Path) -> Iterator[None]:
         yield
 
 
-def by_step(directory: Path) -> list[Path]:
-    """The folders `global_step_N`, in order of N. Copies under other names are their owner's."""
-    return sorted((path for path in directory.glob("global_step_*") if _STEP.fullmatch(path.name)), key=_step)
-
-
-_STEP = re.compile(r"global_step_\d+")
-
-
-def _step(checkpoint: Path) -> int:
-    return int(checkpoint.name.rpartition("_")[2])
-
-
 def _start(config: DictConfig) -> Path | None:
     """The checkpoint to go on from; None for a run from the beginning.
 
@@ -105,9 +92,9 @@ def _start(config: DictConfig) -> Path | None:
     if trainer.resume_mode not in starts:
         raise ValueError(f"trainer.resume_mode={trainer.resume_mode} is none of {', '.join(starts)}.")
     start = starts[trainer.resume_mode]
-    if start and not (_STEP.fullmatch(start.name) and start.is_dir()):
+    if start and not (start.is_dir() and start in by_step(start.parent)):
         raise ValueError(f"trainer.resume_from_path={trainer.resume_from_path} is no folder global_step_N.")
-    if there and (start is None or _step(start) < _step(there[-1])):
+    if there and (start is None or step_of(start) < step_of(there[-1])):
         raise ValueError(
             f"trainer.resume_mode={trainer.resume_mode} would leave out {there[-1]}, which is later; "
             f"leave trainer.resume_mode at auto to go on from it, or name another run_dir."

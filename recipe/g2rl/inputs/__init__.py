@@ -1,1 +1,33 @@
-"""Inputs of methods that are computed beside the log-prob pass; asked by the trainer, each computes where it wants."""
+"""Inputs of methods: columns of the log-prob pass, computed in the workers, and inputs that are computed elsewhere.
+
+One that is computed elsewhere is an object with the moments below, named under `inputs` in the configuration. The
+trainer comes to them in this order and does not know what is behind them.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from omegaconf import DictConfig
+from torch import Tensor
+
+
+class Input(Protocol):
+    """One input, made by Hydra from its entry of `inputs`, in the driver and again in the trainer."""
+
+    def check(self, config: DictConfig) -> None:
+        """In the driver, before Ray starts. A ValueError names what is wrong."""
+
+    def device_share(self, config: DictConfig) -> float:
+        """The share of the first trainer device's memory that it takes."""
+
+    def start(self, config: DictConfig, placement_group: Any) -> None:
+        """In the trainer, once its workers are there; returns when memory on the device is no longer taken."""
+
+    def ask(self, fetch: Callable[..., Any], tokenizer: Any) -> None:
+        """At the start of each step's log-prob pass, to be computed beside it.
+
+        `fetch("responses", ...)` gives fields of the step's N rows, nested tensors as verl leaves them.
+        """
+
+    def answer(self) -> Tensor:
+        """[N, ...] for the rows of the last `ask`."""

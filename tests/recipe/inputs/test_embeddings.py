@@ -12,19 +12,25 @@ from recipe.g2rl.inputs.embeddings import answer_text
 
 ACTOR = """
 import shutil, sys
-import numpy as np, ray
+import ray, torch
+from transformers import AutoTokenizer
 from omegaconf import OmegaConf
-from recipe.g2rl.inputs.embeddings import start_embedder
+from recipe.g2rl.inputs.embeddings import Embeddings
 folder = sys.argv[1]
 ray.init(address="local", num_cpus=1, include_dashboard=False)
-config = OmegaConf.create({
-    "trainer": {"device": "cpu"}, "embedding": {"model": folder, "gpu_memory_utilization": 0.1},
-})
-actor = start_embedder(config, None)
-ray.get(actor.__ray_ready__.remote())
+embeddings = Embeddings(folder)
+embeddings.start(OmegaConf.create({"trainer": {"device": "cpu"}}), None)
+tokenizer = AutoTokenizer.from_pretrained(folder)
 shutil.rmtree(folder)
-first, again = (ray.get(actor.embed.remote(["one", "two"])) for _ in range(2))
-print(type(first).__name__, first.dtype, first.shape, np.array_equal(first, again))
+responses = torch.nested.as_nested_tensor(
+    [torch.tensor(tokenizer(text)["input_ids"]) for text in ("<think> three </think> one", "one two")],
+    layout=torch.jagged,
+)
+answers = []
+for _ in range(2):
+    embeddings.ask(lambda *fields: {"responses": responses}, tokenizer)
+    answers.append(embeddings.answer())
+print(answers[0].dtype, tuple(answers[0].shape), torch.equal(*answers))
 """
 
 ON_A_GPU = """
@@ -32,18 +38,15 @@ import numpy as np, ray, torch
 from omegaconf import OmegaConf
 from ray.util.placement_group import placement_group
 from g2rl.embedding import Embedder, default_embedding_model
-from recipe.g2rl.inputs.embeddings import start_embedder
+from recipe.g2rl.inputs.embeddings import Embeddings
 ray.init(address="local", num_cpus=4, num_gpus=1, include_dashboard=False, log_to_driver=False)  # a slot, no device
 place = placement_group([{"GPU": 1, "CPU": 3}])
 ray.get(place.ready())
 model = default_embedding_model()
-config = OmegaConf.create({
-    "trainer": {"device": "cuda"}, "embedding": {"model": model, "gpu_memory_utilization": 0.1},
-    "data": {"max_response_length": 160},
-})
-actor = start_embedder(config, place)
+embeddings = Embeddings(model, gpu_memory_utilization=0.1)
+embeddings.start(OmegaConf.create({"trainer": {"device": "cuda"}, "data": {"max_response_length": 160}}), place)
 texts = ["Add two and three to get five.", "2 plus 3 makes 5.", "The cat sleeps.", "Add two and three to get five."]
-embeddings = ray.get(actor.embed.remote(texts))
+embeddings = ray.get(embeddings._actor.embed.remote(texts))
 expected = Embedder(model, torch.device("cpu")).embed(texts)
 expected /= np.linalg.norm(expected, axis=1, keepdims=True)  # as this model's own last layer does
 print(embeddings.dtype, np.abs(embeddings - expected).max() < 2e-3, (embeddings[0] == embeddings[3]).all())
@@ -70,7 +73,7 @@ def encoder(tmp_path):
 def test_the_actor_loads_its_model_at_its_start_and_never_again(encoder):
     run = subprocess.run([sys.executable, "-c", ACTOR, str(encoder)], capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stderr
-    assert run.stdout.splitlines()[-1] == "ndarray float32 (2, 16) True"
+    assert run.stdout.splitlines()[-1] == "torch.float32 (2, 16) True"
     assert not encoder.exists()
 
 

@@ -6,8 +6,15 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.g2rl.driver.run_dir import CONFIG_FILE, by_step, check_run_dir, only_run_in, write_run_dir
-from recipe.g2rl.saving.checkpoints import INCOMPLETE, missing_files, newest_whole, publish, remove_old
+from recipe.g2rl.driver.run_dir import CONFIG_FILE, check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.saving.checkpoint_files import (
+    INCOMPLETE,
+    by_step,
+    missing_files,
+    newest_whole,
+    publish,
+    remove_old,
+)
 
 
 def write(directory: Path, step: int) -> Path:
