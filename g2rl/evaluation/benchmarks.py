@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 
+from g2rl.data.check import ground_truth_text
 from g2rl.data.sets import SETS
 
 # file name without suffix -> the set that `python -m g2rl.data` writes it for
@@ -81,7 +82,7 @@ def _problem(row: dict, path: Path, number: int) -> Problem:
     return Problem(
         id=str(extra["index"]),
         messages=[{"role": message["role"], "content": message["content"]} for message in row["prompt"]],
-        gold=str(reward_model["ground_truth"]),
+        gold=ground_truth_text(reward_model["ground_truth"]),
         data_source=row["data_source"],
         subject=extra.get("subject"),
         level=None if level is None else str(level),

@@ -14,6 +14,7 @@ from typing import Any
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from g2rl.data.check import ground_truth_text
 from g2rl.verify import Verdict, VerifierPool, verifier_table
 from recipe.g2rl.settings.reward import overlong_penalty, reward_settings
 
@@ -56,7 +57,7 @@ class VerifiedRewardManager(RewardManagerBase):
         response = await asyncio.get_running_loop().run_in_executor(None, self.decode, response_ids)
         future = self.pool.submit(
             response,
-            row["reward_model"]["ground_truth"],
+            ground_truth_text(row["reward_model"]["ground_truth"]),
             verifier=self.verifiers[row["data_source"]],
             num_choices=(row.get("extra_info") or {}).get("num_choices") or 10,
         )

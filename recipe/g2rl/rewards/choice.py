@@ -10,6 +10,7 @@ from recipe.g2rl.rewards import isolated
 from recipe.g2rl.settings.reward import reward_settings
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")  # verl would run programs to find out
+OWN_MANAGER = "VerifiedRewardManager"
 OWN_GAP = 2.0  # between +1 and −1
 
 
@@ -40,7 +41,7 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
     named = reward.reward_manager.source != "register" or reward.reward_manager.name != "naive"
     if not named and sources <= verifier_table(reward_settings(config).verifiers).keys():
         with open_dict(config):
-            reward.reward_manager.update(source="importlib", name="VerifiedRewardManager")
+            reward.reward_manager.update(source="importlib", name=OWN_MANAGER)
             reward.reward_manager.module.path = "pkg://recipe.g2rl.reward_manager"
             config.reward_gap = config.reward_gap or OWN_GAP
         return f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"
