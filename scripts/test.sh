@@ -16,6 +16,7 @@ cpu_environment
 "$PYTHON" -m ruff format --check --quiet .
 "$PYTHON" -m mypy
 bin=$(dirname "$PYTHON")
+"$bin/lint-imports" --no-cache --no-logo
 "$bin/shellcheck" .ci/run scripts/*.sh scripts/cluster/*
 "$bin/hadolint" docker/*
 # The tiny policy that the end-to-end tests train: made once, with its progress in sight.

@@ -8,6 +8,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from g2rl.data.tests_files import file_name
+
 
 @dataclass(frozen=True)
 class CheckedRows:
@@ -45,7 +47,7 @@ def check_rows(path: Path) -> CheckedRows:
 
     Raises:
         ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth (null,
-            NaN and empty text are none), or its index cannot tell problems apart; names the file and the row (from 0).
+            NaN and empty text are none) or the file of its tests; names the file and the row (counted from 0).
     """
     try:
         table = pq.read_table(path)
@@ -84,5 +86,11 @@ def check_rows(path: Path) -> CheckedRows:
             )
         if not isinstance(index := (row.get("extra_info") or {}).get("index"), Hashable):
             raise ValueError(f"{path}, row {number}: extra_info.index is {index!r}; use a number or a text, or none.")
+        tests = file_name(str(answer))
+        if tests is not None and not (path.parent / tests).is_file():
+            raise ValueError(
+                f"{path}, row {number}: its tests, {path.parent / tests}, are missing; copy the folder tests along "
+                "with the parquet file, or prepare it again with `python -m g2rl.data`."
+            )
         sources.add(row["data_source"])
     return CheckedRows(table.num_rows, sources, unreadable)

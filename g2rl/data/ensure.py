@@ -9,8 +9,11 @@ OWN = ("jsonl", "code_jsonl")  # made from a file of the user's
 WITH_VALIDATION = ("arithmetic", "programs", *OWN)  # a training and a validation file
 
 
-def ensure(name: str, out: str, source: str | None = None) -> list[Path]:
+def ensure(name: str, out: str, source: str | None = None, max_tests: int | None = None) -> list[Path]:
     """The files of the set `name` in the folder `out`; a set of the user's is made anew, any other once.
+
+    Args:
+        max_tests: how many tests of a programming problem are kept.
 
     Raises:
         ValueError: `source` is missing for a set of the user's, or the set cannot be made.
@@ -20,5 +23,7 @@ def ensure(name: str, out: str, source: str | None = None) -> list[Path]:
     paths = [Path(out) / f"{part}.parquet" for part in (("train", "val") if name in WITH_VALIDATION else (name,))]
     if name in OWN or not all(path.is_file() for path in paths):
         print(f"preparing the data of {name}", file=sys.stderr, flush=True)
-        main([name, "--out", out, *(["--source", str(source)] if source else [])])
+        given = {"--source": source, "--max-tests": max_tests}
+        options = [part for option, value in given.items() if value is not None for part in (option, str(value))]
+        main([name, "--out", out, *options])
     return paths

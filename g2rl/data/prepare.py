@@ -207,7 +207,9 @@ def hold_out(records: Sequence[Record], val_size: int | None, seed: int) -> tupl
     return training, validation
 
 
-def write_records(records: Iterable[Record], path: Path, *, data_source: str, split: str, system_prompt: str) -> Path:
+def write_records(
+    records: Iterable[Record], path: Path, *, data_source: str, split: str, system_prompt: str, ability: str = "math"
+) -> Path:
     rows = [
         make_row(
             data_source,
@@ -216,6 +218,7 @@ def write_records(records: Iterable[Record], path: Path, *, data_source: str, sp
             index=index,
             split=split,
             system_prompt=system_prompt,
+            ability=ability,
             **record.extra,
         )
         for index, record in enumerate(records)

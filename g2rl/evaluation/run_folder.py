@@ -1,4 +1,7 @@
-"""A run is a folder, `<out>/<benchmark>/`: `settings.json`, `samples.jsonl`, `result.json`. It can be resumed."""
+"""A run is a folder, `<out>/<benchmark>/`, and can be resumed.
+
+It holds `settings.json`, `samples.jsonl`, `result.json`, and where answers are programs `verdicts.jsonl`.
+"""
 
 import hashlib
 import json
@@ -20,6 +23,7 @@ from g2rl.evaluation.sampling import (
     sample_missing,
 )
 from g2rl.evaluation.scoring import score, versions, write_json
+from g2rl.evaluation.verdicts import CodeJudge
 from g2rl.verify import VerifierPool
 
 MakeSampler = Callable[[str, SamplingSettings, int], Sampler]
@@ -85,9 +89,19 @@ def sample_runs(runs: Sequence[Run], model: str, settings: SamplingSettings, mak
 
 
 def score_run(
-    run: Run, pool: VerifierPool, *, engine: Mapping[str, Any], verifiers: Mapping[str, str] | None = None
+    run: Run,
+    pool: VerifierPool,
+    *,
+    engine: Mapping[str, Any],
+    code: Callable[[Path], CodeJudge] | None = None,
+    verifiers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Verify the samples of a finished run and write `result.json` with every setting, version and seed."""
+    """Verify the samples of a finished run and write `result.json` with every setting, version and seed.
+
+    Args:
+        code: makes the judge of programs that keeps its verdicts in the given file, so that a scoring that was killed
+            goes on.
+    """
     settings = run.settings
     numbers = score(
         run.benchmark,
@@ -95,6 +109,7 @@ def score_run(
         num_samples=settings["num_samples"],
         seed=settings["seed"],
         pool=pool,
+        code=code and code(run.folder / "verdicts.jsonl"),
         verifiers=verifiers,
     )
     result = {"settings": settings, "engine": dict(engine), "versions": versions(), **numbers}

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from transformers import AutoConfig, AutoTokenizer
 
 from g2rl.data.reading import hub_is_off
+from g2rl.end_of_turn import end_of_turn
 from g2rl.evaluation.benchmarks import Problem
 from g2rl.evaluation.samples import Sample, SampleLog
 
@@ -117,6 +118,7 @@ class VLLMSampler:
         on_cpu = not torch.cuda.is_available()
         max_model_len = max_prompt_tokens + settings.max_tokens
         self.settings = settings
+        self.stop_token_ids = end_of_turn(AutoTokenizer.from_pretrained(model))
         self.engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=model,
@@ -147,6 +149,7 @@ class VLLMSampler:
                 max_tokens=settings.max_tokens,
                 seed=request.seed,
                 output_kind=RequestOutputKind.FINAL_ONLY,
+                stop_token_ids=self.stop_token_ids,
             )
             self.engine.add_request(request_id, {"prompt_token_ids": request.prompt_ids}, params)
         while self.engine.has_unfinished_requests():

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from g2rl.data.__main__ import main
+from g2rl.data.__main__ import check_name, main
 from g2rl.data.check import check_rows
 from g2rl.data.prepare import (
     hold_out,
@@ -21,7 +21,7 @@ from g2rl.data.prepare import (
     write_records,
 )
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT, SCHEMA, make_row, write_rows
-from g2rl.data.sets import SETS, check_name
+from g2rl.data.sets import SETS
 
 HUB_ROWS = {  # one row of each set with columns of its own, as its repository has them
     "math": (

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,38 @@ def test_evol_rewards_what_the_embeddings_say(stack):
         texts = [tokenizer.decode(response, skip_special_tokens=True) for response in rows["responses"]]
         samples = samples_of(rows, embeddings=torch.from_numpy(embedder.embed(texts)))
         check_advantages(rows, samples, EVOL())
+
+
+@pytest.mark.slow
+def test_a_response_ends_with_the_turn_where_the_end_of_text_is_another_token(stack, tmp_path):
+    """As of base models: their tokenizer's end of text is not what the chat template ends a turn with."""
+    run = stack("end_of_turn")
+    base = tmp_path / "base"
+    shutil.copytree(run.environment["G2RL_MODEL_PATH"], base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    turn = tokenizer.eos_token_id
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((base / name).read_text()) | {"eos_token_id": tokenizer.eos_token_id}
+        (base / name).write_text(json.dumps(settings))
+    run.environment["G2RL_MODEL_PATH"] = str(base)
+    run.finish(*SMALL, "exploration=grpo", "trainer.total_training_steps=1", "trainer.val_before_train=false")
+    responses = probed(run.run_dir, 1)["responses"]
+    ended = [turn in response.tolist() for response in responses]
+    assert sum(ended) >= len(ended) - 2  # a few may be cut off at the limit
+    assert all(turn not in response[:-1].tolist() for response in responses)
+    assert metrics(run.run_dir)[-1]["data"]["reward/ended_turn_share"] == pytest.approx(sum(ended) / len(ended))
+
+
+@pytest.mark.slow
+def test_a_column_and_an_input_of_the_users_own(stack):
+    run = stack("own")
+    own = ["exploration=grpo", "exploration._target_=own.Own"]
+    run.finish(*SMALL, *TWO_STEPS, *own, "+inputs.lengths._target_=own.Lengths", "+inputs.lengths.scale=2.0")
+    for record in metrics(run.run_dir):
+        assert record["data"]["exploration/own_length_error"] == 0.0
+        assert record["data"]["exploration/own_entropy_error"] < 1e-5 < record["data"]["exploration/own_entropy_mean"]
 
 
 @pytest.mark.slow

@@ -132,19 +132,37 @@ def test_the_entry_inside_a_folder_with_a_recipe_of_its_own(tmp_path):
     assert run.returncode == 0 and "exploration" in run.stdout, run.stderr
 
 
+# Of verl's 26 example scripts those that are not accepted, with the reason; the last three are refused by verl itself.
+REFUSED = {
+    "otb_trainer_run_qwen3_8b_fsdp": "optimal_token_baseline needs actor.calculate_sum_pi_squared",
+    "remax_trainer_run_qwen3_8b_fsdp": "remax needs a greedy response",
+    "ppo_trainer_run_qwen3_8b_fsdp": "rollout.n=1: a group of one response",
+    "rollout_correction_run_qwen2_5_7b_fsdp": "rollout.n=1: a group of one response",
+    "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "rollout.n=1: a group of one response",
+    "grpo_trainer_run_qwen3_5_2b_video_fsdp": "tinyllava_video_r1.py does not exist",  # lies in a checkout of verl
+    "grpo_trainer_run_gpt_oss_20b_fsdp": "An item is already at 'actor_rollout_ref.actor.fsdp_config.model_dtype'",
+    "tuning_lora_run_qwen3_8b_merge_fsdp": "An item is already at 'actor_rollout_ref.model.lora.merge'",
+    "sapo_trainer_run_qwen3_30b_a3b_fsdp": "verl refuses the configuration: PolicyLossConfig",
+}
+
+
 @pytest.mark.real_data
 def test_the_argument_lists_of_verls_own_examples(tmp_path, gsm8k):
-    """Each with the data and model of this test: accepted, or refused in one sentence that names the reason."""
+    """Each with the data and the model of this test: accepted, or refused in one sentence."""
     folder = os.environ.get("G2RL_TEST_DATA")
     if not folder:
         pytest.skip("G2RL_TEST_DATA is not set")
-    lines = (Path(folder) / "verl_examples/overrides.jsonl").read_text().splitlines()
-    table = []
-    for example in map(json.loads, lines):
-        paths = [f"data.{kind}_files={tmp_path}/train.parquet" for kind in ("train", "val")]
-        paths += [f"actor_rollout_ref.model.path={tmp_path}/model"]
-        command = [*VERL, *example["overrides"], *paths, "data.train_max_samples=-1"]
+    row = make_row("openai/gsm8k", "1 + 1? Put the answer after ####.", "2", index=0, split="train", system_prompt=None)
+    write_rows(
+        [row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(1024)], tmp_path / "train.parquet"
+    )
+    found = {}
+    for example in map(json.loads, (Path(folder) / "verl_examples/overrides.jsonl").read_text().splitlines()):
+        theirs = [override.replace("~/", "/home/user/") for override in example["overrides"]]
+        command = [*VERL, *theirs, *gsm8k[:3]]  # our data and model
         run = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True)
-        table.append((example["script"], run.returncode, (run.stderr.strip().splitlines() or ["accepted"])[-1]))
-    print(*table, sep="\n")
-    assert all(status in (0, 1, 2) for _, status, _ in table)
+        if run.returncode:
+            found[example["script"]] = run.stderr
+    assert found.keys() == REFUSED.keys()
+    for script, words in REFUSED.items():
+        assert words in found[script] and "Traceback" not in found[script], found[script]

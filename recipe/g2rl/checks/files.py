@@ -19,7 +19,7 @@ def check_model(config: DictConfig) -> None:
 
 
 def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], str]:
-    """Data sources that the files name; rows of `train_files` and `val_files`; what this project's verifiers cannot read.
+    """The data sources, the rows of `train_files` and `val_files`, and what this project's verifiers cannot read.
 
     Raises:
         NotThere: a file is missing.

@@ -15,12 +15,13 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from g2rl.ops.token_pass import CHUNK_SIZE, SEQUENCE_BLOCK
 from recipe.g2rl.settings.config import standalone_devices, trainer_devices, ulysses_size
 from recipe.g2rl.settings.method import build_inputs, build_method
 
 GIB = 2**30
 FLOAT32 = 4
-CHUNK = 1024  # tokens whose logits `g2rl.ops.token_pass` holds at once on a GPU
+CHUNK = CHUNK_SIZE["cuda"]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Step:
     max_length: int  # prompt and response
     devices: int
     data_parallel: int
-    rollout_devices: int  # vLLM's: the same ones, or with a rollout apart those and others, or others alone
+    rollout_devices: int  # that vLLM uses: the trainer's, and with disaggregated rollout others beside them or in their place
     micro_batch_tokens: int  # T of the update, on one device
     log_prob_tokens: int  # T of the log-prob passes, on one device
 
@@ -200,7 +201,7 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     tokens = now.log_prob_tokens
     # Logits of a chunk; residuals of its sequences, on GPUs with what their product takes (g2rl/ops/matmul.py).
     residual = FLOAT32 if config.trainer.device == "cpu" else FLOAT32 + 14
-    pooled = shape.vocabulary * (min(tokens, CHUNK) * FLOAT32 + min(now.sequences, CHUNK) * residual)
+    pooled = shape.vocabulary * (min(tokens, CHUNK) * FLOAT32 + min(now.sequences, SEQUENCE_BLOCK) * residual)
     with_reference = need_reference_policy(config)
     full_logits = 0 if model.use_fused_kernels else shape.vocabulary * computed * (1 + scaled)
     reference = gathered_forward + tokens * (forward + full_logits)

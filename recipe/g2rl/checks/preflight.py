@@ -109,7 +109,7 @@ def check_devices(config: DictConfig) -> None:
     if config.trainer.device != "cpu" and wanted > (found := len(environment.gpu_memory_gib())):
         raise ValueError(
             f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
-            f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
+            f"with disaggregated rollout actor_rollout_ref.rollout.n_gpus_per_node)."
         )
 
 

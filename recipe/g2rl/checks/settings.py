@@ -9,6 +9,7 @@ import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
@@ -69,8 +70,8 @@ def validate_verl(config: DictConfig) -> None:
             validate_config(
                 config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
             )
-    except (AssertionError, TypeError) as error:  # verl's checks are assertions; ours are sentences
-        raise ValueError(f"verl refuses the configuration: {error}") from error
+    except (AssertionError, TypeError, InstantiationException) as error:  # verl's checks are assertions, ours sentences
+        raise ValueError(f"verl refuses the configuration: {error.__cause__ or error}") from error
 
 
 def _check_method(config: DictConfig, method: Method) -> None:

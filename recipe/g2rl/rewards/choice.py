@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from verl.utils import reward_score
 
 from g2rl.verify import check_data_sources, verifier_table
+from g2rl.verify.code import probe
 from recipe.g2rl.rewards import isolated
 from recipe.g2rl.settings.reward import reward_settings
 
@@ -39,16 +40,21 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
     if reward.reward_model.enable:
         return f"rewards: the reward model {reward.reward_model.model_path}"
     named = reward.reward_manager.source != "register" or reward.reward_manager.name != "naive"
-    if not named and sources <= verifier_table(reward_settings(config).verifiers).keys():
+    settings = reward_settings(config) if not named else None
+    table = verifier_table(settings.verifiers) if settings else {}
+    if settings and sources <= table.keys():
         with open_dict(config):
             reward.reward_manager.update(source="importlib", name=OWN_MANAGER)
             reward.reward_manager.module.path = "pkg://recipe.g2rl.reward_manager"
             config.reward_gap = config.reward_gap or OWN_GAP
-        return f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"
+        line = f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"
+        if any(table[source] == "code" for source in sources):
+            line += f"; {probe(settings.code_settings)}"
+        return line
     unknown = sorted(source for source in sources if not _verl_scores(source))
     if unknown:
-        if not named:
-            check_data_sources(sources - {s for s in sources if _verl_scores(s)}, reward_settings(config).verifiers)
+        if settings:
+            check_data_sources(sources - {s for s in sources if _verl_scores(s)}, settings.verifiers)
         raise ValueError(
             f"verl has no scorer for data source {unknown[0]!r}; name a function in reward.custom_reward_function.path."
         )

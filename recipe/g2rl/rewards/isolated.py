@@ -2,7 +2,7 @@
 
 verl loads `compute_score` from this file as it would load the user's function, which `recipe.g2rl.rewards.choice` put
 among its arguments. Each call runs in one of a few processes under a limit of time and memory. A call that fails gets
-the score 0 and a verdict, "error", "timeout" or "crash", which the trainer counts; the first traceback is in the log.
+the score 0 and a verdict, "error", "timeout" or "crash", which the trainer counts; the log has the first of each kind.
 
 A coroutine of the user's (`async def`), which usually waits for a server, runs here, many at a time, under the limit of
 time alone: code in it that blocks without awaiting stops the reward worker.
@@ -22,8 +22,9 @@ from concurrent.futures import Future
 from multiprocessing import Pipe
 from typing import Any
 
-from verl.utils.import_utils import load_extern_object
+from omegaconf import OmegaConf
 
+from recipe.g2rl.rewards.process import load
 from recipe.g2rl.saving.run_log import report
 
 LOAD_LIMIT_S = 300.0
@@ -41,7 +42,8 @@ async def compute_score(
             _scorers[user_path, user_name] = Scorer(user_path, user_name, **limits)
         scorer = _scorers[user_path, user_name]
     start = time.perf_counter()
-    outcome, result = await scorer(arguments | user_kwargs)
+    plain_kwargs = OmegaConf.to_container(OmegaConf.create(user_kwargs))
+    outcome, result = await scorer({**arguments, **plain_kwargs})  # type: ignore[dict-item]
     return scorer.as_extra_info(outcome, result) | {"verify_seconds": time.perf_counter() - start}
 
 
@@ -50,11 +52,11 @@ class Scorer:
 
     def __init__(self, path: str, name: str, timeout_s: float, memory_mb: int, processes: int) -> None:
         self.path, self.name, self.timeout_s, self.memory_mb = path, name, timeout_s, memory_mb
-        self._told = False
+        self._told: set[str] = set()  # kinds of failure that the user knows of
         self._keys: dict[str, Any] = {}  # of a result, with what stands for each in a failed one
         self._calls: queue.SimpleQueue[tuple[dict, Future]] = queue.SimpleQueue()
         first = _Child(path, name, memory_mb)
-        self._coroutine = load_extern_object(module_path=path, object_name=name) if first.is_coroutine else None
+        self._coroutine = load(path, name) if first.is_coroutine else None
         if self._coroutine:
             first.end()
             return
@@ -77,8 +79,8 @@ class Scorer:
     def as_extra_info(self, outcome: str, result: Any) -> dict[str, Any]:
         """What verl's reward managers take: `score` and whatever else there is to log."""
         if outcome != "returned":
-            if not self._told:
-                self._told = True
+            if outcome not in self._told:
+                self._told.add(outcome)
                 print(result, flush=True)
                 last = result.strip().splitlines()[-1]
                 report(f"{self.name} of {self.path}: {outcome}: {last}; counted under reward/, its response scores 0")

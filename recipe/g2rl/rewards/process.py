@@ -6,24 +6,41 @@ ends it with its parent.
 
 import asyncio
 import ctypes
+import importlib.util
 import inspect
 import os
 import resource
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
 
 import psutil
-from verl.utils.import_utils import load_extern_object
 
 _PR_SET_PDEATHSIG = 1
+
+
+def load(path: str, name: str) -> Callable[..., Any]:
+    """The function `name` of a file, or of a module that `pkg://` names, as verl finds it; without importing verl."""
+    if path.startswith("pkg://"):
+        module = importlib.import_module(path.removeprefix("pkg://"))
+    else:
+        file = Path(path.removeprefix("file://")).expanduser()
+        specification = importlib.util.spec_from_file_location(file.stem, file)
+        assert specification is not None and specification.loader is not None, f"{path} is no Python file"
+        module = importlib.util.module_from_spec(specification)
+        sys.modules[file.stem] = module  # for what is pickled
+        specification.loader.exec_module(module)
+    return getattr(module, name)
 
 
 def main(connection: Connection, path: str, name: str, memory_mb: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
-        function = load_extern_object(module_path=path, object_name=name)
+        function = load(path, name)
     except BaseException:
         connection.send(("failed", traceback.format_exc()))
         return
@@ -36,7 +53,7 @@ def main(connection: Connection, path: str, name: str, memory_mb: int) -> None:
         except EOFError:
             return
         try:
-            result = function(**arguments)  # type: ignore[operator]
+            result = function(**arguments)
             connection.send(("returned", asyncio.run(result) if inspect.iscoroutine(result) else result))
         except BaseException:  # also SystemExit, which a function may raise
             connection.send(("raised", traceback.format_exc()))
