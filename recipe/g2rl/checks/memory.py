@@ -101,7 +101,9 @@ class Step:
     max_length: int  # prompt and response
     devices: int
     data_parallel: int
-    rollout_devices: int  # that vLLM uses: the trainer's, and with disaggregated rollout others beside them or in their place
+    rollout_devices: (
+        int  # that vLLM uses: the trainer's, and with disaggregated rollout others beside them or in their place
+    )
     micro_batch_tokens: int  # T of the update, on one device
     log_prob_tokens: int  # T of the log-prob passes, on one device
 
