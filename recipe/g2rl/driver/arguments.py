@@ -10,7 +10,7 @@ WRONG_SETTINGS = 2
 
 
 def check_arguments(arguments: list[str]) -> None:
-    """Exit with one line, status 2, where a value holds signs of Hydra's grammar (`=`, `(`, `,`, `{`) without quotes."""
+    """Exit with one line and status 2 where a value holds signs of Hydra's grammar (`=`, `(`, `{`) without quotes."""
     parser = OverridesParser.create()
     for argument in arguments:
         name, is_setting, value = argument.partition("=")

@@ -58,7 +58,8 @@ def _telling_line(text: str) -> str:
         place, message = lines[0].rpartition(" ")[2], lines[1]
         if not message.startswith("Value error") and len(lines) > 2:  # a field's name stands above
             place, message = f"{place}.{message}", lines[2]
-        return f"{place}: {re.sub(r' *\[type=.*', '', message.removeprefix('Value error, '))}"
+        message = re.sub(r" *\[type=.*", "", message.removeprefix("Value error, "))
+        return f"{place}: {message}"
     if name := re.search(r"^\s+full_key: (\S+)$", text, re.MULTILINE):  # OmegaConf's last but one
         return f"{name[1]}: {lines[0]}"
     return lines[0]

@@ -105,9 +105,9 @@ CASES = [
     (
         ValueError(
             "To serve at least one request with the model's max seq len (32768), (4.5 GiB KV cache is needed, which is "
-            "larger than the available KV cache memory (2.13 GiB). Based on the available memory, the estimated maximum "
-            "model length is 15504. Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when "
-            "initializing the engine. See https://docs.vllm.ai/en/latest/configuration/conserving_memory/ for details."
+            "larger than the available KV cache memory (2.13 GiB). Based on the available memory, the estimated "
+            "maximum model length is 15504. Try increasing `gpu_memory_utilization` or decreasing `max_model_len` when "
+            "initializing the engine. See https://docs.vllm.ai/en/latest/configuration/conserving_memory/."
         ),
         ["2.13 GiB is too small for one sequence of 32768 tokens (4.5 GiB)", "data.max_response_length"],
     ),
