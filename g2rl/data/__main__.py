@@ -12,8 +12,8 @@ from g2rl.data import arithmetic, programs
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
-from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.columns import parse_columns, recognise
+from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.prepare import (
     Record,
     hold_out,

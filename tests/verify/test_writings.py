@@ -1,3 +1,4 @@
+# ruff: noqa: E501, SIM905  (tables, a group of writings a line)
 r"""One answer in the writings that people and models use for it, and near misses that must stay different."""
 
 import json
@@ -6,6 +7,7 @@ import random
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -183,7 +185,7 @@ def test_a_meaning_free_change_of_real_golds_keeps_the_verdict():
     lines = (Path(os.environ["G2RL_TEST_DATA"]) / "math_train.jsonl").read_text().splitlines()
     golds = [answer for line in lines if not is_cut_off(answer := json.loads(line)["answer"])]
     golds = rng.sample([gold for gold in golds if not gold.isdigit()], 301)
-    pairs = [(other, gold) for gold, following in zip(golds, golds[1:], strict=False) for other in (gold, following)]
+    pairs = [(other, gold) for gold, following in pairwise(golds) for other in (gold, following)]
     written = [(meaning_free(answer, rng), gold) for answer, gold in pairs]
     with VerifierPool(2) as pool:
         before, after = (
