@@ -62,7 +62,7 @@ def _tagged(value):
 
 def _untagged(pairs):
     if len(pairs) == 1:
-        ((tag, content),) = pairs.items()
+        (tag, content), = pairs.items()
         if tag in _TAGS:
             return _TAGS[tag](content)
     return pairs
