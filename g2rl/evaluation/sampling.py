@@ -114,25 +114,27 @@ class VLLMSampler:
         check_context(model, max_prompt_tokens, settings.max_tokens)
         set_vllm_environment()
         from vllm import EngineArgs, LLMEngine
+        from vllm.usage.usage_lib import UsageContext
 
         on_cpu = not torch.cuda.is_available()
         max_model_len = max_prompt_tokens + settings.max_tokens
         self.settings = settings
         self.stop_token_ids = end_of_turn(AutoTokenizer.from_pretrained(model))
+        # On a CPU a prompt is never split: vLLM draws a token after each part, throws it away and winds the request's
+        # random state back, which a CPU's cannot be.
+        whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(2048, max_model_len)}
         self.engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=model,
                 dtype="float32" if on_cpu and settings.dtype == "auto" else settings.dtype,  # type: ignore[arg-type]
                 tensor_parallel_size=tensor_parallel,
                 max_model_len=max_model_len,
-                # A prompt is never split: vLLM draws a token after each part, throws it away and winds the request's
-                # random state back, which a CPU's cannot be.
-                enable_chunked_prefill=False,
-                max_num_batched_tokens=max(2048 if on_cpu else 8192, max_model_len),
                 enforce_eager=on_cpu,
                 seed=settings.seed,
                 disable_log_stats=True,
-            )
+                **(whole_prompts if on_cpu else {}),  # type: ignore[arg-type]
+            ),
+            usage_context=UsageContext.LLM_CLASS,  # offline: vLLM takes more sequences side by side than for a server
         )
 
     def __call__(self, requests: list[Request]) -> Iterator[list[Sample]]:

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
 from recipe.g2rl.checks.run import check_run
+from recipe.g2rl.driver.arguments import check_arguments
 from recipe.g2rl.settings.config import with_defaults
 
 
@@ -41,4 +42,5 @@ def _look_at_cluster(config: DictConfig, address: str) -> None:
 
 
 if __name__ == "__main__":
+    check_arguments(sys.argv[1:])
     main()

@@ -54,6 +54,11 @@ def make_sampler(args: argparse.Namespace, model: str, settings: SamplingSetting
         raise ValueError(f"--tensor-parallel {args.tensor_parallel} needs as many GPUs, and this machine has {gpus}.")
     if args.data_parallel is None:
         args.data_parallel = max(1, gpus // args.tensor_parallel)
+    if gpus and (wanted := args.data_parallel * args.tensor_parallel) > gpus:
+        raise ValueError(
+            f"--data-parallel {args.data_parallel} x --tensor-parallel {args.tensor_parallel} needs {wanted} GPUs, and "
+            f"this machine has {gpus}; lower one of them."
+        )
     if args.data_parallel == 1:
         return one_engine(args, model, settings, max_prompt_tokens)
     check_context(model, max_prompt_tokens, settings.max_tokens)
