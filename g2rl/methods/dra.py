@@ -1,4 +1,6 @@
-"""DRA-GRPO: a correct response is worth less the more the others of its group resemble it to a sentence embedding.
+"""DRA-GRPO (arXiv 2505.09655): a correct response is worth less the more the others of its group resemble it.
+
+What resembles what, a sentence embedding says.
 
 Shape suffixes: N responses, G groups of one size, M members of such a group.
 """

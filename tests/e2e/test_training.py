@@ -5,13 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from recorded import check_advantages, metrics, probed, samples_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model
-from g2rl.methods.base import Method, Samples
 from g2rl.methods.evol import EVOL
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.progrpo import ProGRPO
@@ -42,15 +41,6 @@ DIFFERS = re.compile("^timing|perf/|seconds|^val-.*(best|worst|maj)@")
 
 LOGGED = ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
 LOGGED += ["shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
-
-
-def metrics(run_dir: Path) -> list[dict]:
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def probed(run_dir: Path, step: int) -> dict[str, list]:
-    """What reached the trainer at a step, a list of rows for each field (see probe/probe.py)."""
-    return torch.load(run_dir / f"probe_{step}.pt", weights_only=False)
 
 
 def check_two_steps(run_dir: Path, logged: str) -> None:
@@ -89,27 +79,6 @@ def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = T
         cosine = torch.cosine_similarity(rows["features"][i].double(), feature, dim=0)
         assert cosine >= 0.9999, (step, i, cosine)
         torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
-
-
-def samples_of(rows: dict, **columns: torch.Tensor) -> Samples:
-    return Samples(
-        correct=torch.stack([row.sum() for row in rows["rm_scores"]]) > 0,
-        group_ids=torch.from_numpy(np.unique(rows["uid"], return_inverse=True)[1]),
-        valid=torch.tensor([bool(extra["reward_extra_info"]["pred"]) for extra in rows["extra_fields"]]),
-        columns=columns,
-    )
-
-
-def check_advantages(rows: dict, samples: Samples, method: Method) -> None:
-    """What reached the update, row by row, is the method's word on these samples, standardised in a plain loop."""
-    shaped, _ = method.shape_rewards(samples)
-    advantages = torch.empty_like(shaped)
-    for group in samples.group_ids.unique():
-        own = shaped[samples.group_ids == group]
-        advantages[samples.group_ids == group] = (own - own.mean()) / (own.std() + 1e-6)
-    advantages, _ = method.reweight_advantages(advantages, samples)
-    for row, expected in zip(rows["advantages"], advantages, strict=True):
-        torch.testing.assert_close(row, expected.expand_as(row).to(row.dtype), atol=2e-3, rtol=1e-3)
 
 
 def test_one_rank_survives_kill_and_resumes(stack):
