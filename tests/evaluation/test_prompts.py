@@ -49,5 +49,5 @@ def test_a_checkpoint_is_evaluated_as_its_run_was_trained(tmp_path):
 
 @pytest.mark.parametrize("text", ["thinking", "[1]"])
 def test_what_is_no_json_object_is_refused(text):
-    with pytest.raises(ValueError, match="chat_template_kwargs = .* is no JSON object"):
+    with pytest.raises(ValueError, match=r"chat_template_kwargs = .* is no JSON object"):
         SamplingSettings(chat_template_kwargs=text)

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
+from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
 
@@ -41,6 +42,7 @@ def inputs(tmp_path_factory):
         max_position_embeddings=32_768,
         tie_word_embeddings=True,
     ).save_pretrained(folder / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     write_rows(rows, folder / "train.parquet")
     return folder
@@ -159,6 +161,7 @@ def test_the_command_prints_the_table_or_one_error(inputs):
     paths = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
     model = inputs / "tiny"
     Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(model)
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(model)
     command += [*paths, f"actor_rollout_ref.model.path={model}", f"run_dir={inputs}/run"]
     fine = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert fine.returncode == 0, fine.stderr
