@@ -75,7 +75,7 @@ def check_rows(path: Path) -> CheckedRows:
         try:
             ground_truth_text(answer)
         except ValueError as error:
-            several = isinstance(answer, dict) and answer or isinstance(answer, list) and len(answer) > 1
+            several = (isinstance(answer, dict) and answer) or (isinstance(answer, list) and len(answer) > 1)
             if not several:
                 raise ValueError(
                     f"{path}, row {number}: no ground truth (reward_model.ground_truth is {error}); fill it in, or "
