@@ -66,10 +66,10 @@ def gradient_features(
         hidden: [T, H], the LM head's inputs that predict `token_ids`; float32, bfloat16 or float16.
         lm_head_weight: [V, H], the LM head's weight, whole; float32, bfloat16 or float16.
         token_ids: [T] integer in [0, V).
-        sequence_ids: [T] integer in [−1, num_sequences); −1 for a token of no sequence. Any order.
-        num_sequences: S.
+        sequence_ids: [T] integer in [−1, num_sequences), ascending; −1 for padding behind the last sequence.
+        num_sequences: S ≥ 1.
         token_weights: [T], a_t ≥ 0; default 1 for every token. Give 0 to prompt and padding.
-        bias: [V], the LM head's bias, or −inf to forbid a token. It changes p_t only.
+        bias: [V], the LM head's bias. It changes p_t only.
         temperature: sampling temperature, a positive number or [T].
         chunk_size: tokens whose logits exist at the same time; by default 256 (CUDA: 1024).
 

@@ -1,4 +1,4 @@
-"""How the directions of a group's vectors (gradient features or sentence embeddings) lie to each other.
+"""Cosines between the vectors (gradient features or sentence embeddings) of the responses to one prompt.
 
 Shape suffixes: N responses, H components of a vector, G groups of one size, M members of such a group, P pairs.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 from g2rl.groups import groups_by_size
 
 SMALLEST_NORM = 1e-8  # a shorter vector is rounding noise and has no direction
-BLOCK_ROWS = 128  # a block of groups in float64 that stays in the processor's cache
+BLOCK_ROWS = 128  # rows of a block of groups: small enough for the processor's cache in float64
 
 
 def has_direction(features_NH: Tensor) -> Tensor:
@@ -20,12 +20,25 @@ def has_direction(features_NH: Tensor) -> Tensor:
     return norm_N.isfinite() & (norm_N > SMALLEST_NORM)
 
 
-def group_cosines(features_NH: Tensor, group_ids_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields (rows [G, M] int64, cosines [G, M, M] float64) of groups of one size until all groups have come.
+def require_directions(embeddings_ND: Tensor) -> None:
+    """
+    Raises:
+        ValueError: a sentence embedding without a direction; what it is compared with would be arbitrary.
+    """
+    broken = (~has_direction(embeddings_ND)).nonzero().flatten().tolist()
+    if broken:
+        raise ValueError(
+            f"The embedding model returned zero or non-finite vectors for {len(broken)} of {len(embeddings_ND)} "
+            f"responses (first: row {broken[0]}); novelty is undefined without them."
+        )
 
-    Vectors without a direction take no part: their rows do not appear, and a group left with one row neither.
-    float64, because what is made of a cosine near 1 (1 − cos², in novelty) would else be rounding noise: with float32,
-    identical vectors would score up to 1e-3, far above the 1e-6 below which scores count as equal.
+
+def group_cosines(features_NH: Tensor, group_ids_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields (rows [G, M] int64, cosines [G, M, M] float64) for blocks of groups of one size, until none is left.
+
+    Vectors without a direction are left out, and so is a group in which fewer than two others remain.
+    The cosines are float64 because the score of novelty.py uses 1 − cos²: in float32 identical vectors would score up
+    to 1e-3 by rounding alone, far above the 1e-6 below which scores count as equal.
     """
     usable = has_direction(features_NH).nonzero().squeeze(-1)
     for members_GM in groups_by_size(group_ids_N[usable]):

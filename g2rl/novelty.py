@@ -1,4 +1,4 @@
-"""Step two of G2RL: how much of a response's gradient direction do the other responses to the prompt leave unexplained?
+"""The exploration score of G2RL: how little of a response's gradient direction the other responses explain.
 
 Shape suffixes: N responses, H components of a feature, G groups of one size, M members of such a group.
 """
@@ -33,9 +33,9 @@ def exploration_scores(
         nu_i = sqrt(max(1 − Σ_{j≠i} w_ij S_ij², 0))
 
     Peers are the other responses of the group; a correct one weighs e² times a wrong one.
-    A feature that is zero (norm at most 1e-8) or not finite has no direction: its response scores 0 and is nobody's
-    peer, so that the weights of the others are normalised over those that remain. A response without any peer, as in a
-    group of one, scores 0.
+    A feature that is zero (norm at most 1e-8) or not finite has no direction: its response scores 0 and is left out of
+    the peers of the others, whose weights are normalised over the rest. A response without peers, as in a group of
+    one, scores 0.
 
     Args:
         features: [N, H], floating point; bfloat16 and float32 are accumulated in float64.
@@ -55,9 +55,9 @@ def exploration_scores(
     check_similarity(similarity)
     scores_N = torch.zeros(len(features), dtype=torch.float64, device=features.device)
     for rows_GM, cosines_GMM in group_cosines(features, group_ids):
-        itself_MM = torch.eye(rows_GM.shape[1], dtype=torch.bool, device=rows_GM.device)
-        attraction_GM = rewards[rows_GM].double().exp()
-        weights_GMM = attraction_GM[:, None, :].masked_fill(itself_MM, 0)
+        diagonal_MM = torch.eye(rows_GM.shape[1], dtype=torch.bool, device=rows_GM.device)
+        exp_rewards_GM = rewards[rows_GM].double().exp()
+        weights_GMM = exp_rewards_GM[:, None, :].masked_fill(diagonal_MM, 0)
         weights_GMM = weights_GMM / weights_GMM.sum(-1, keepdim=True)
         explained_GM = (weights_GMM * SIMILARITIES[similarity](cosines_GMM)).sum(-1)
         scores_N[rows_GM] = (1 - explained_GM).clamp(min=0)

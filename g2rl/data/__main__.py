@@ -1,11 +1,19 @@
 """A training set or benchmark as verl parquet: python -m g2rl.data NAME [--source FILE] --out DIR."""
 
 import argparse
+import difflib
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
-from g2rl.data.arithmetic import distinct_problems
+from g2rl.data import arithmetic, programs
+from g2rl.data.code_jsonl import read_code_jsonl
+from g2rl.data.code_problems import SYSTEM_PROMPT
+from g2rl.data.code_sets import CODE_SETS, read_code_set
+from g2rl.data.columns import parse_columns, recognise
+from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.prepare import (
     Record,
     hold_out,
@@ -18,41 +26,68 @@ from g2rl.data.prepare import (
 )
 from g2rl.data.reading import read_file
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT
-from g2rl.data.sets import MADE_HERE, SETS, check_name
+from g2rl.data.sets import SETS
+from g2rl.data.tests_files import store_long
+
+GENERATED = {"arithmetic": arithmetic, "programs": programs}
+OWN_FILES = ("jsonl", "code_jsonl")
+CODE = ("programs", "code_jsonl", *CODE_SETS)
+NAMES = (*SETS, *CODE_SETS, *GENERATED, *OWN_FILES)
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m g2rl.data", description=__doc__)
-    parser.add_argument("name", help=f"one of {', '.join([*SETS, *MADE_HERE])}")
+    parser.add_argument("name", help=f"one of {', '.join(NAMES)}")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the parquet files")
     parser.add_argument(
         "--source", type=Path, metavar="FILE", help="JSON-lines, JSON, CSV or parquet, instead of the hub"
     )
-    parser.add_argument("--system-prompt", help="'' for none; default: the paper's, and none for arithmetic")
+    parser.add_argument("--system-prompt", help="'' for none; default: ours, and none for generated problems")
     parser.add_argument("--seed", type=int, default=0, help="of generated problems, held-out rows, shuffled options")
-    parser.add_argument("--data-source", default="math", help="jsonl: names the verifier (default: %(default)s)")
-    parser.add_argument("--train-size", type=int, default=2048, help="arithmetic: problems (default: %(default)s)")
-    parser.add_argument("--val-size", type=int, help="arithmetic and jsonl: problems held out (default: 128)")
+    parser.add_argument("--data-source", help="jsonl, code_jsonl: names the verifier (default: math, code)")
+    parser.add_argument("--columns", type=parse_columns, metavar="problem=P,answer=A", help="jsonl: if not by name")
+    parser.add_argument("--train-size", type=int, default=2048, help="of generated problems (default: %(default)s)")
+    parser.add_argument("--val-size", type=int, help="generated and own problems held out (default: 128)")
+    code = parser.add_argument_group("programming problems")
+    code.add_argument("--max-tests", type=int, metavar="N", help="keep the N tests with the longest inputs of each")
+    code.add_argument("--no-check", action="store_true", help="code_jsonl: do not run the solutions that rows give")
+    code.add_argument("--release", default=PUBLISHED.release, help="of LiveCodeBench (default: %(default)s)")
+    code.add_argument("--start-date", type=date.fromisoformat, default=PUBLISHED.start, help="of its contests")
+    code.add_argument(
+        "--end-date", type=date.fromisoformat, default=PUBLISHED.end, help="the day after the last contest"
+    )
     return parser.parse_args(arguments)
 
 
 def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list[Record]]]]:
     """(data source, file name -> what it is for and its records)."""
     check_name(options.name)
-    if options.name == "arithmetic":
+    if options.max_tests is not None and options.max_tests < 1:
+        raise ValueError(f"--max-tests {options.max_tests}: at least 1 test has to stay.")
+    if options.name in GENERATED:
         sizes = {"train": options.train_size, "val": 128 if options.val_size is None else options.val_size}
         found = {}
         for split, size in sizes.items():
-            problems = distinct_problems(split, size, options.seed)
-            found[split] = (split, [Record(p.question, str(p.answer), {"subject": p.kind}) for p in problems])
-        return "arithmetic", found
-    if options.name == "jsonl":
+            problems = GENERATED[options.name].distinct_problems(split, size, options.seed)
+            found[split] = (split, [Record(p.question, p.gold, {"subject": p.subject}) for p in problems])
+        return options.name, found
+    if options.name in OWN_FILES:
         if options.source is None:
-            raise ValueError("jsonl prepares a file of your own: name it with --source FILE.")
-        rows = read_file(options.source)
-        records = [to_record(row, f"{options.source}, row {number}") for number, row in enumerate(rows)]
-        training, validation = hold_out(_without_cut_off(records, str(options.source)), options.val_size, options.seed)
-        return options.data_source, {"train": ("train", training), "val": ("val", validation)}
+            raise ValueError(f"{options.name} prepares a file of your own: name it with --source FILE.")
+        if options.name == "code_jsonl":
+            records = read_code_jsonl(options.source, options.max_tests, run_solutions=not options.no_check)
+        else:
+            rows, line = recognise(read_file(options.source), str(options.source), options.columns)
+            print(line, file=sys.stderr)
+            records = [to_record(row, f"{options.source}, row {number}") for number, row in enumerate(rows)]
+            records = _without_cut_off(records, str(options.source))
+        training, validation = hold_out(records, options.val_size, options.seed)
+        data_source = options.data_source or ("code" if options.name == "code_jsonl" else "math")
+        return data_source, {"train": ("train", training), "val": ("val", validation)}
+    if options.name in CODE_SETS:
+        window = Window(options.release, options.start_date, options.end_date)
+        records = read_code_set(options.name, options.source, window, options.max_tests)
+        return options.name, {options.name: (CODE_SETS[options.name].split, records)}
     by_split = read_set(options.name, options.source, options.seed)
     several = len(SETS[options.name].splits) > 1
     found = {}
@@ -60,6 +95,14 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
         name = f"{options.name}_{split}" if several else options.name
         found[name] = (split, _without_cut_off(records, name))
     return SETS[options.name].data_source, found
+
+
+def check_name(name: str) -> None:
+    """ValueError with the nearest name where there is no such set."""
+    if name not in NAMES:
+        nearest = difflib.get_close_matches(name.lower(), NAMES, n=1, cutoff=0.5)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(NAMES)}."
+        raise ValueError(f"Unknown set {name!r}; {hint}")
 
 
 def _without_cut_off(records: list[Record], name: str) -> list[Record]:
@@ -71,14 +114,24 @@ def _without_cut_off(records: list[Record], name: str) -> list[Record]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    data_source, files = collect(options)
+    code = options.name in CODE
     system_prompt = options.system_prompt
     if system_prompt is None:
-        system_prompt = "" if options.name == "arithmetic" else PAPER_SYSTEM_PROMPT
-    data_source, files = collect(options)
+        system_prompt = "" if options.name in GENERATED else SYSTEM_PROMPT if code else PAPER_SYSTEM_PROMPT
     written = []
     for name, (split, records) in files.items():
         path = options.out / f"{name}.parquet"
-        write_records(records, path, data_source=data_source, split=split, system_prompt=system_prompt)
+        if code:
+            records = [replace(record, answer=store_long(record.answer, options.out)) for record in records]
+        write_records(
+            records,
+            path,
+            data_source=data_source,
+            split=split,
+            system_prompt=system_prompt,
+            ability="code" if code else "math",
+        )
         print(f"{name}: {len(records)} problems, {repetitions(records)}", file=sys.stderr)
         written.append(path)
     for path in written:
@@ -90,5 +143,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")

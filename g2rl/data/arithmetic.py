@@ -3,18 +3,13 @@
 Each problem has two to four strategies (which step comes first, whether to factor out) and each can be told in several
 voices; `direct` names the answer without a step. The tiny policy is pre-trained on all of them, so that exploration has
 something to choose between: the strategies are unequally safe.
-
-Training and validation problems cannot meet: the split is a hash of the expression, not of its place in the stream.
 """
 
 import random
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-VALIDATION_SHARE = 10  # one expression in ten is for validation, whatever the seed
-SPLITS = ("train", "val")
-GIVE_UP_AFTER = 300_000  # repetitions; the rarest expression comes once in 16,384
+from g2rl.data.streams import SPLITS, first_distinct, split_of
 
 
 @dataclass(frozen=True)
@@ -29,6 +24,14 @@ class Problem:
     @property
     def question(self) -> str:
         return f"What is {self.expression}?"
+
+    @property
+    def subject(self) -> str:
+        return self.kind
+
+    @property
+    def gold(self) -> str:
+        return str(self.answer)
 
 
 def _add(a: int, b: int) -> str:
@@ -82,10 +85,6 @@ def _common_factor(rng: random.Random) -> Problem:
 KINDS: tuple[Callable[[random.Random], Problem], ...] = (_sum_of_four, _factored, _two_products, _common_factor)
 
 
-def split_of(expression: str) -> str:
-    return "val" if zlib.crc32(expression.encode()) % VALIDATION_SHARE == 0 else "train"
-
-
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
     assert split in SPLITS
@@ -97,23 +96,8 @@ def problems(split: str, seed: int) -> Iterator[Problem]:
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream.
-
-    Raises:
-        ValueError: there are not as many.
-    """
-    if count < 1:
-        raise ValueError(f"arithmetic: {count} problems of split {split} are asked for; ask for at least 1.")
-    found: dict[str, Problem] = {}
-    without_a_new_one = 0
-    for problem in problems(split, seed):
-        if len(found) == count or without_a_new_one == GIVE_UP_AFTER:
-            break
-        without_a_new_one = without_a_new_one + 1 if problem.expression in found else 0
-        found.setdefault(problem.expression, problem)
-    if len(found) < count:
-        raise ValueError(f"arithmetic: {count} problems of split {split} are asked for; there are {len(found)}.")
-    return list(found.values())
+    """The first `count` different problems of the stream. ValueError: there are not as many."""
+    return first_distinct(problems(split, seed), count, "arithmetic", split)
 
 
 VOICES: tuple[Callable[[list[str], int], str], ...] = (
@@ -124,6 +108,7 @@ VOICES: tuple[Callable[[list[str], int], str], ...] = (
 
 
 GUESS_RANGE = 9
+DIRECT_SHARE = 0.4  # guesses: the share a policy has to learn to leave
 
 
 def direct(answer: int) -> str:
@@ -131,7 +116,7 @@ def direct(answer: int) -> str:
     return f"It is \\boxed{{{answer}}}."
 
 
-def worked_solution(problem: Problem, rng: random.Random, direct_share: float) -> str:
+def worked_solution(problem: Problem, rng: random.Random, direct_share: float = DIRECT_SHARE) -> str:
     """A right solution in a random strategy and voice, or with probability `direct_share` a guess at the answer.
 
     A guess is off by up to `GUESS_RANGE`. Like the text that large models learn from, the corpus is of mixed quality:

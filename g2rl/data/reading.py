@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     kind = Path(path.stem).suffix if path.suffix == ".gz" else path.suffix
     if kind not in FORMATS:
         raise ValueError(f"{path}: --source takes a file that ends in {', '.join(FORMATS)} (or one of these with .gz).")
+    if kind == ".jsonl":
+        return list(json_lines(path))
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         if kind == ".parquet":
@@ -33,14 +36,25 @@ def read_file(path: Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} cannot be read: {error}.") from None
     if kind == ".csv":
         return list(csv.DictReader(text.splitlines(keepends=True)))
-    if kind == ".jsonl":
-        # Not splitlines(): JSON strings may hold the other line separators of Unicode.
-        lines = enumerate(text.split("\n"))
-        return [_object(line, f"{path}, line {number + 1}") for number, line in lines if line.strip()]
     rows = _parse(text, str(path))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: a .json file must hold a list of objects.")
     return rows
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a JSON-lines file one by one; the files of LiveCodeBench are too large to hold them all.
+
+    Raises:
+        ValueError: the file cannot be read, or a line is no JSON object.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if text := line.decode("utf-8-sig").strip():
+                    yield _object(text, f"{path}, line {number}")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None
 
 
 def _parse(text: str, where: str) -> Any:
@@ -62,6 +76,24 @@ def hub_is_off() -> str:
     return " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
 
 
+def hub_file(repository: str, revision: str, name: str) -> Path:
+    """One file of a data set on the Hugging Face hub, downloaded where it is not cached. ValueError: it cannot be."""
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, repo_type="dataset", revision=revision))
+    except (OSError, ValueError) as error:
+        raise _no_hub(repository, error) from None
+
+
+def _no_hub(repository: str, error: Exception) -> ValueError:
+    reason = " ".join(str(error).split())
+    return ValueError(
+        f"{repository} could not be loaded from the Hugging Face hub{hub_is_off()}: {reason}; "
+        "a local copy can be given with --source FILE."
+    )
+
+
 def read_hub(repository: str, revision: str, config: str | None, split: str) -> list[dict[str, Any]]:
     """The rows of one split of a data set on the Hugging Face hub, at a pinned revision.
 
@@ -73,8 +105,4 @@ def read_hub(repository: str, revision: str, config: str | None, split: str) -> 
     try:
         return list(datasets.load_dataset(repository, config, split=split, revision=revision))
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{repository} could not be loaded from the Hugging Face hub{hub_is_off()}: {reason}; "
-            "a local copy can be given with --source FILE."
-        ) from None
+        raise _no_hub(repository, error) from None

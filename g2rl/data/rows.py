@@ -34,14 +34,22 @@ SCHEMA = pa.schema(
 
 
 def make_row(
-    data_source: str, question: str, answer: str, *, index: int, split: str, system_prompt: str, **extra: Any
+    data_source: str,
+    question: str,
+    answer: str,
+    *,
+    index: int,
+    split: str,
+    system_prompt: str,
+    ability: str = "math",
+    **extra: Any,
 ) -> dict[str, Any]:
     """One row as verl's dataset reads it; an empty system prompt means none. `extra` goes into extra_info."""
     system = [{"role": "system", "content": system_prompt}] if system_prompt else []
     return {
         "data_source": data_source,
         "prompt": [*system, {"role": "user", "content": question}],
-        "ability": "math",
+        "ability": ability,
         "reward_model": {"style": "rule", "ground_truth": answer},
         "extra_info": {"index": index, "split": split, **extra},
     }

@@ -1,6 +1,5 @@
 """The training sets and benchmarks: where each comes from, how many problems it has, how its columns are read."""
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -143,14 +142,3 @@ SETS: Mapping[str, ProblemSet] = MappingProxyType(
         ),
     }
 )
-
-MADE_HERE = ("arithmetic", "jsonl")  # generated, and a file of the user's own
-
-
-def check_name(name: str) -> None:
-    """ValueError with the nearest name where there is no such set."""
-    names = [*SETS, *MADE_HERE]
-    if name not in names:
-        nearest = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}?" if nearest else f"there are {', '.join(names)}."
-        raise ValueError(f"Unknown set {name!r}; {hint}")

@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -34,12 +35,14 @@ from g2rl.evaluation.compare import (
     load_results,
     markdown,
 )
-from g2rl.evaluation.run_folder import open_runs, sample_runs, score_run
+from g2rl.evaluation.run_folder import explain_sample, open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
+from g2rl.evaluation.verdicts import CodeJudge, judge_facts
 from g2rl.utils.files import atomic_file
-from g2rl.verify import VerifierPool, check_data_sources
+from g2rl.verify import VerifierPool, check_data_sources, verifier_table
+from g2rl.verify.code import CodePool
 
 MakeSampler = Callable[[argparse.Namespace, str, SamplingSettings, int], Sampler]
 """(arguments, model, settings, tokens of the longest prompt) -> engine."""
@@ -79,17 +82,24 @@ def evaluate(args: argparse.Namespace) -> None:
     label, path = labelled(args.model)
     out = args.out or Path("outputs/evaluation") / label
     benchmarks = [load_benchmark(name, args.data_dir) for name in args.benchmarks]
-    verifiers = dict(args.verifier)
-    check_data_sources({p.data_source for benchmark in benchmarks for p in benchmark.problems}, verifiers)
+    verifiers, workers = dict(args.verifier), min(16, os.cpu_count() or 1)
+    sources = {p.data_source for benchmark in benchmarks for p in benchmark.problems}
+    check_data_sources(sources, verifiers)
+    programs = any(verifier_table(verifiers)[source] == "code" for source in sources)
+    facts = judge_facts() if programs else {}  # refuses a machine that cannot confine programs, before sampling
     model, settings = args.model_folder(str(path)), _settings(args)
     runs = open_runs(model, benchmarks, settings, out)
     sample_runs(runs, model, settings, partial(args.make_sampler, args))
     engine = {"tensor_parallel": args.tensor_parallel, "data_parallel": args.data_parallel or 1}
-    with VerifierPool(num_workers=min(16, os.cpu_count() or 1)) as pool:
-        results = [(label, score_run(run, pool, engine=engine, verifiers=verifiers)) for run in runs]
+    with ExitStack() as stack:
+        pool = stack.enter_context(VerifierPool(workers))
+        code = partial(CodeJudge, stack.enter_context(CodePool(workers)), facts) if programs else None
+        results = [(label, score_run(run, pool, engine=engine, code=code, verifiers=verifiers)) for run in runs]
     print(markdown(*comparison_rows(results)))
     for run in runs:
         print(f"{run.folder / 'result.json'}")
+    for run in runs if args.explain else ():
+        print(explain_sample(run, args.explain, verifiers))
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -166,7 +176,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command == "sample":
         parser.add_argument("model", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
         parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a parquet file")
-        parser.add_argument("--verifier", action="append", default=[], type=_pair, metavar="SOURCE=math|choice")
+        parser.add_argument("--explain", metavar="PROBLEM:SAMPLE", help="say why this sample is right or wrong")
+        parser.add_argument("--verifier", action="append", default=[], type=_pair, metavar="SOURCE=math|choice|code")
         parser.add_argument("--out", type=Path, help="default: outputs/evaluation/<label>")
     else:
         parser.add_argument("models", nargs="+", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
@@ -186,7 +197,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
 def _pair(text: str) -> tuple[str, str]:
     source, equals, verifier = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"{text} is not SOURCE=math or SOURCE=choice.")
+        raise argparse.ArgumentTypeError(f"{text} is not SOURCE=math, SOURCE=choice or SOURCE=code.")
     return source, verifier
 
 

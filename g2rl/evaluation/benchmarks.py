@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pyarrow.parquet
 
+from g2rl.data.check import ground_truth_text
+from g2rl.data.code_sets import CODE_SETS
 from g2rl.data.sets import SETS
+from g2rl.data.tests_files import file_name
 
 # file name without suffix -> the set that `python -m g2rl.data` writes it for
 BENCHMARKS = {
     name if len(problem_set.splits) == 1 else f"{name}_test": name
     for name, problem_set in SETS.items()
     if "test" in problem_set.splits
-}
+} | {name: name for name, code_set in CODE_SETS.items() if code_set.split == "test"}
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,15 @@ def _problem(row: dict, path: Path, number: int) -> Problem:
     for field, value in needed.items():
         if value is None or value == []:
             raise ValueError(f"{path}, row {number}: {field} is missing; prepare the file with `python -m g2rl.data`.")
+    gold = ground_truth_text(reward_model["ground_truth"])
+    tests = file_name(gold)
+    if tests is not None and not (path.parent / tests).is_file():
+        raise ValueError(f"{path}, row {number}: its tests, {path.parent / tests}, are missing; copy them along.")
     level = extra.get("level")
     return Problem(
         id=str(extra["index"]),
         messages=[{"role": message["role"], "content": message["content"]} for message in row["prompt"]],
-        gold=str(reward_model["ground_truth"]),
+        gold=gold,
         data_source=row["data_source"],
         subject=extra.get("subject"),
         level=None if level is None else str(level),

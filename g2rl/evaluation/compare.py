@@ -13,7 +13,7 @@ from g2rl.utils.markdown import markdown_table
 DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
 
 # What the papers say of their decoding, where it depends on the model for each. arXiv:2512.15687: section 4 and
-# appendix A.2.
+# appendix A.2. The code results of arXiv:2602.05281 name the number of samples only.
 PUBLISHED_DECODING: dict[str, dict[str, Any]] = {
     "arXiv:2512.15687": {"temperature": 0.8, "max_tokens": {"Qwen3-1.7B-Base": 8192, "Qwen3-4B-Base": 12288}},
     "arXiv:2602.05281": {},
@@ -65,7 +65,10 @@ def labelled(argument: str) -> tuple[str, Path]:
 
 
 def published_results() -> list[dict[str, Any]]:
-    """The numbers of the papers: source, model, method, benchmark, metric, percent."""
+    """The numbers of the papers: source, model, method, benchmark, metric, percent (or value, of what is no share).
+
+    A note says what is not known about a number.
+    """
     return json.loads(files("g2rl.evaluation").joinpath("paper_results.json").read_text())
 
 
@@ -85,7 +88,7 @@ def comparison_rows(results: Sequence[tuple[str, dict[str, Any]]]) -> tuple[list
         for entry in published:
             if entry["benchmark"] == benchmark:
                 name = f"{entry['method']}, {entry['model']} ({entry['source']})"
-                by_name.setdefault(name, {})[entry["metric"]] = str(entry["percent"])
+                by_name.setdefault(name, {})[entry["metric"]] = str(entry.get("percent", entry.get("value")))
         rows += [Row(benchmark, name, cells) for name, cells in by_name.items()]
     used = {metric for row in rows for metric in row.cells}
     return sorted(used, key=_metric_order), rows
@@ -122,7 +125,10 @@ def decoding_differences(results: Sequence[tuple[str, dict[str, Any]]]) -> list[
             if len({settings[setting] for _, settings in runs}) > 1:
                 values = ", ".join(f"{label} {_short(settings[setting])}" for label, settings in runs)
                 lines.append(f"{benchmark}: {setting} differs between the runs: {values}.")
-        sources = {entry["source"] for entry in published_results() if entry["benchmark"] == benchmark}
+        published = [entry for entry in published_results() if entry["benchmark"] == benchmark]
+        notes = {f"{entry['source']}: {entry['note']}" for entry in published if "note" in entry}
+        lines += [f"{benchmark}: {note}." for note in sorted(notes)]
+        sources = {entry["source"] for entry in published}
         for source in sorted(sources):
             stated = PUBLISHED_DECODING[source]
             for setting, value in stated.items():
@@ -141,7 +147,7 @@ def _interval(value: dict[str, float]) -> str:
 
 def _metric_order(metric: str) -> tuple[bool, int, str]:
     kind, _, k = metric.partition("@")
-    return metric != "pass@1", int(k), kind
+    return metric != "pass@1", int(k or 0), kind
 
 
 def _short(value: Any) -> str:

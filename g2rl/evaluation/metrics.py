@@ -7,16 +7,18 @@ verl's own `best@N` is not used: it draws with replacement, so one correct answe
 four samples of which one is correct do contain a correct one: pass@4 = 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import combinations
 from math import comb
 
 import numpy as np
 
 from g2rl.evaluation.equivalence import NO_ANSWER, EqualMany, answer_classes, answers_equal
+from g2rl.verify.data_sources import DEFAULT_VERIFIERS
 
 NUM_SUBSETS = 1000  # of k samples out of n; all of them where there are no more than that
 NUM_RESAMPLES = 10_000
+CODE_SOURCES = frozenset(source for source, verifier in DEFAULT_VERIFIERS.items() if verifier == "code")
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
@@ -111,7 +113,7 @@ def problem_metrics(
     """pass@k and maj@k of each problem, name -> [P].
 
     Args:
-        classes: P x N answer classes from `answer_classes`.
+        classes: P x N answer classes from `answer_classes`; not looked at where there is no k for maj@k.
         correct: P x N verdicts.
 
     Raises:
@@ -133,6 +135,7 @@ def validation_metrics(
     answers: Sequence[str | None],
     *,
     equal_many: EqualMany,
+    without_majority: Collection[str] = CODE_SOURCES,
 ) -> dict[str, float]:
     """What a trainer logs after a validation: `val/<data source>/pass@k` and `maj@n`, means over problems.
 
@@ -140,7 +143,8 @@ def validation_metrics(
     samples a problem (of the problem with the fewest), k runs over the powers of two up to n, and n. A sample that was
     never generated is to be passed as wrong and without an answer, so that every problem has n.
 
-    `equal_many` is `equal_in_pool(pool)`, so that no pair of answers can hang the trainer.
+    `equal_many` is `equal_in_pool(pool)`, so that no pair of answers can hang the trainer. Data sources in
+    `without_majority` have no maj@n: equal programs mean nothing.
 
     Raises:
         ValueError: the sequences differ in length.
@@ -153,12 +157,9 @@ def validation_metrics(
         correct_PN = [[bool(correct[i]) for i in rows] for rows in rows_by_problem.values()]
         answers_PN = [[answers[i] for i in rows] for rows in rows_by_problem.values()]
         n = min(len(row) for row in correct_PN)
-        metrics = problem_metrics(
-            answer_classes(answers_PN, correct_PN, equal_many),
-            correct_PN,
-            pass_ks=powers_of_two(n),
-            majority_ks=[n] if n > 1 else [],
-        )
+        majority_ks = [n] if n > 1 and source not in without_majority else []
+        classes_PN = answer_classes(answers_PN, correct_PN, equal_many) if majority_ks else []
+        metrics = problem_metrics(classes_PN, correct_PN, pass_ks=powers_of_two(n), majority_ks=majority_ks)
         result.update({f"val/{source}/{name}": float(values_P.mean()) for name, values_P in metrics.items()})
     return result
 

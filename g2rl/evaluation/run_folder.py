@@ -1,4 +1,7 @@
-"""A run is a folder, `<out>/<benchmark>/`: `settings.json`, `samples.jsonl`, `result.json`. It can be resumed."""
+"""A run is a folder, `<out>/<benchmark>/`, and can be resumed.
+
+It holds `settings.json`, `samples.jsonl`, `result.json`, and where answers are programs `verdicts.jsonl`.
+"""
 
 import hashlib
 import json
@@ -20,7 +23,9 @@ from g2rl.evaluation.sampling import (
     sample_missing,
 )
 from g2rl.evaluation.scoring import score, versions, write_json
-from g2rl.verify import VerifierPool
+from g2rl.evaluation.verdicts import CodeJudge
+from g2rl.verify import VerifierPool, verifier_table
+from g2rl.verify.explain import explain_response
 
 MakeSampler = Callable[[str, SamplingSettings, int], Sampler]
 """(model, settings, tokens of the longest prompt) -> engine; called only when there is something left to sample."""
@@ -85,9 +90,19 @@ def sample_runs(runs: Sequence[Run], model: str, settings: SamplingSettings, mak
 
 
 def score_run(
-    run: Run, pool: VerifierPool, *, engine: Mapping[str, Any], verifiers: Mapping[str, str] | None = None
+    run: Run,
+    pool: VerifierPool,
+    *,
+    engine: Mapping[str, Any],
+    code: Callable[[Path], CodeJudge] | None = None,
+    verifiers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Verify the samples of a finished run and write `result.json` with every setting, version and seed."""
+    """Verify the samples of a finished run and write `result.json` with every setting, version and seed.
+
+    Args:
+        code: makes the judge of programs that keeps its verdicts in the given file, so that a scoring that was killed
+            goes on.
+    """
     settings = run.settings
     numbers = score(
         run.benchmark,
@@ -95,11 +110,30 @@ def score_run(
         num_samples=settings["num_samples"],
         seed=settings["seed"],
         pool=pool,
+        code=code and code(run.folder / "verdicts.jsonl"),
         verifiers=verifiers,
     )
     result = {"settings": settings, "engine": dict(engine), "versions": versions(), **numbers}
     write_json(result, run.folder / "result.json")
     return result
+
+
+def explain_sample(run: Run, key: str, verifiers: Mapping[str, str] | None = None) -> str:
+    """Why the sample `PROBLEM:SAMPLE` of a finished run is right or wrong. ValueError: there is no such sample."""
+    samples = {f"{sample.problem}:{sample.sample}": sample for sample in read_samples(run.samples_path)}
+    if key not in samples:
+        raise ValueError(
+            f"--explain {key}: {run.benchmark.name} lacks this sample; the first is {next(iter(samples))}."
+        )
+    sample = samples[key]
+    problem = next(p for p in run.benchmark.problems if p.id == sample.problem)
+    verifier = verifier_table(verifiers)[problem.data_source]
+    if verifier == "code":
+        raise ValueError(f"--explain {key}: programs are judged by their tests; see result.json.")
+    if sample.finish_reason == "length":
+        return "verdict: wrong\ndecided by: the token limit cut the response off"
+    choices = problem.num_choices or 10
+    return explain_response(sample.response, problem.gold, verifier=verifier, num_choices=choices)
 
 
 def model_fingerprint(model: str) -> str:

@@ -42,7 +42,7 @@ class SampleLog:
         except BlockingIOError:
             os.close(self._file)
             raise RuntimeError(f"{path} is open in another process; wait for it or choose another --out.") from None
-        self._size = len(_whole_lines(path))
+        self._size = len(whole_lines(path))
         os.ftruncate(self._file, self._size)
         self.keys = {sample.key for sample in read_samples(path)}
 
@@ -85,7 +85,7 @@ def read_samples(path: Path) -> list[Sample]:
         ValueError: a whole line is no sample, or two lines are the same sample.
     """
     samples: dict[tuple[str, int], Sample] = {}
-    for number, line in enumerate(_whole_lines(path).splitlines(), start=1):
+    for number, line in enumerate(whole_lines(path).splitlines(), start=1):
         try:
             sample = Sample(**json.loads(line))
         except (ValueError, TypeError):
@@ -98,6 +98,7 @@ def read_samples(path: Path) -> list[Sample]:
     return list(samples.values())
 
 
-def _whole_lines(path: Path) -> bytes:
+def whole_lines(path: Path) -> bytes:
+    """The content of a file up to its last line break; what follows was cut off."""
     data = path.read_bytes()
     return data[: data.rfind(b"\n") + 1]

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,10 +12,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from g2rl.evaluation.benchmarks import Benchmark, Problem
-from g2rl.evaluation.equivalence import answer_classes, equal_in_pool
+from g2rl.evaluation.benchmarks import Benchmark
+from g2rl.evaluation.equivalence import EqualMany, answer_classes, equal_in_pool
 from g2rl.evaluation.metrics import bootstrap_interval, powers_of_two, problem_metrics
 from g2rl.evaluation.samples import Sample
+from g2rl.evaluation.verdicts import CodeJudge, Program
 from g2rl.utils.files import atomic_file
 from g2rl.verify import Verdict, VerifierPool, check_data_sources, verifier_table
 
@@ -29,14 +30,17 @@ def score(
     num_samples: int,
     seed: int,
     pool: VerifierPool,
+    code: CodeJudge | None = None,
     verifiers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The numbers of one benchmark: overall, by subject and by level, and the verdict on every sample.
 
     A response that the token limit cut off is wrong and gives no answer, as in training; `cut_off_but_right` is the
-    share of samples that this decides.
+    share of samples that this decides. Programs have no maj@k, since equal programs mean nothing; in the result a hash
+    stands for each.
 
     Args:
+        code: judges programs; needed where a data source's answers are programs.
         samples: at least the first `num_samples` of each problem, in any order.
         seed: of the bootstrap and of the subsets behind maj@k for k < `num_samples`.
         verifiers: further lines of the table data source -> verifier.
@@ -56,7 +60,8 @@ def score(
             )
         rows_PN.append([by_key[key] for key in keys])
 
-    verdicts_PN = _verdicts(benchmark.problems, rows_PN, table, pool)
+    programs = any(table[problem.data_source] == "code" for problem in benchmark.problems)
+    verdicts_PN = _verdicts(benchmark, rows_PN, table, pool, code)
     cut_off_PN = np.array([[sample.finish_reason == "length" for sample in row] for row in rows_PN])
     right_PN = np.array([[verdict.correct for verdict in row] for row in verdicts_PN])
     correct_PN = (right_PN & ~cut_off_PN).tolist()
@@ -64,12 +69,10 @@ def score(
         [None if cut_off else verdict.answer for verdict, cut_off in zip(row, cuts, strict=True)]
         for row, cuts in zip(verdicts_PN, cut_off_PN, strict=True)
     ]
-    # An option letter is compared as it stands: only mathematics writes one answer in several ways.
-    mathematics = "math" in {table[p.data_source] for p in benchmark.problems}
-    equal_many = equal_in_pool(pool) if mathematics else lambda pairs: [a == b for a, b in pairs]
-    classes_PN = answer_classes(answers_PN, correct_PN, equal_many)
     ks = powers_of_two(num_samples)
-    values = problem_metrics(classes_PN, correct_PN, pass_ks=ks, majority_ks=ks[1:], seed=seed)
+    classes_PN = [] if programs else answer_classes(answers_PN, correct_PN, _equality(benchmark, table, pool))
+    majority_ks = [] if programs else ks[1:]
+    values = problem_metrics(classes_PN, correct_PN, pass_ks=ks, majority_ks=majority_ks, seed=seed)
     tokens_PN = np.array([[len(sample.response_ids) for sample in row] for row in rows_PN])
     return {
         "num_problems": len(rows_PN),
@@ -82,9 +85,11 @@ def score(
         "cut_off_but_right": float((right_PN & cut_off_PN).mean()),
         "no_answer": float(np.mean([[answer is None for answer in row] for row in answers_PN])),
         "verifier_failures": sum(verdict.failure is not None for row in verdicts_PN for verdict in row),
+        **({"judge": {**code.facts, "verdicts": _kinds(verdicts_PN, cut_off_PN)}} if programs and code else {}),
         "problems": [
-            {"id": p.id, "subject": p.subject, "level": p.level, "correct": c, "answers": a, "answer_classes": k}
-            for p, c, a, k in zip(benchmark.problems, correct_PN, answers_PN, classes_PN, strict=True)
+            {"id": p.id, "subject": p.subject, "level": p.level, "correct": c, "answers": a}
+            | ({"answer_classes": classes_PN[row]} if classes_PN else {})
+            for row, (p, c, a) in enumerate(zip(benchmark.problems, correct_PN, answers_PN, strict=True))
         ],
     }
 
@@ -110,13 +115,46 @@ def write_json(record: Mapping[str, Any], path: Path) -> None:
 
 
 def _verdicts(
-    problems: Sequence[Problem], rows: Sequence[Sequence[Sample]], table: Mapping[str, str], pool: VerifierPool
+    benchmark: Benchmark,
+    rows: Sequence[Sequence[Sample]],
+    table: Mapping[str, str],
+    pool: VerifierPool,
+    code: CodeJudge | None,
 ) -> list[list[Verdict]]:
-    futures = [
-        [pool.submit(s.response, p.gold, verifier=table[p.data_source], num_choices=p.num_choices or 10) for s in row]
-        for p, row in zip(problems, rows, strict=True)
-    ]
-    return [[future.result() for future in row] for row in tqdm(futures, desc="verifying", unit=" problems")]
+    programs, futures = {}, {}
+    for problem, row in zip(benchmark.problems, rows, strict=True):
+        for sample in row:
+            if (verifier := table[problem.data_source]) == "code":
+                programs[sample.key] = Program(sample.response, problem.gold)
+            else:
+                choices = problem.num_choices or 10
+                futures[sample.key] = pool.submit(sample.response, problem.gold, verifier=verifier, num_choices=choices)
+    found = {}
+    if programs:
+        assert code is not None
+        found = dict(zip(programs, code.judge(list(programs.values()), benchmark.path.parent), strict=True))
+    if futures:
+        progress = tqdm(futures.items(), desc="verifying", unit=" samples", disable=None)
+        found |= {key: future.result() for key, future in progress}
+    return [[found[sample.key] for sample in row] for row in rows]
+
+
+def _equality(benchmark: Benchmark, table: Mapping[str, str], pool: VerifierPool) -> EqualMany:
+    """An option letter is compared as it stands: only mathematics writes one answer in several ways."""
+    mathematics = "math" in {table[problem.data_source] for problem in benchmark.problems}
+    return equal_in_pool(pool) if mathematics else lambda pairs: [a == b for a, b in pairs]
+
+
+def _kinds(verdicts: Sequence[Sequence[Verdict]], cut_off: np.ndarray) -> dict[str, int]:
+    """How many samples got which verdict, in the words of the reward manager."""
+    counts = Counter(
+        "truncated"
+        if cut
+        else verdict.failure or ("right" if verdict.correct else "wrong" if verdict.answer else "no_answer")
+        for row, cuts in zip(verdicts, cut_off, strict=True)
+        for verdict, cut in zip(row, cuts, strict=True)
+    )
+    return dict(counts.most_common())
 
 
 def _summary(values: Mapping[str, np.ndarray], rows: Sequence[int], seed: int) -> dict[str, dict[str, float]]:

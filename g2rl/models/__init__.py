@@ -5,31 +5,33 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from g2rl.models import pretrain
-from g2rl.models.pretrain import Recipe
+from g2rl.models.check import check
+from g2rl.models.pretrain import RECIPES, Recipe, pretrain
 from g2rl.utils.files import atomic_folder
 
 __all__ = ["Recipe", "tiny_policy"]
 
-VERSION = 1  # raise it with every change that gives other weights
+# One for each task. Raise a version with every change that gives other weights.
+FOLDERS = {"arithmetic": "tiny-v1", "programs": "tiny-programs-v1"}
 
 
-def tiny_policy(cache: Path, recipe: Recipe | None = None) -> Path:
-    """The Hugging Face folder `cache/tiny-v<VERSION>`, trained first (one to two minutes) if it is missing.
+def tiny_policy(cache: Path, task: str = "arithmetic", recipe: Recipe | None = None) -> Path:
+    """The Hugging Face folder of a task's policy in `cache`, trained first (one to two minutes) if it is missing.
 
-    Another recipe than the default has a folder of its own. Safe against being killed and against a second process
-    that builds the same folder.
+    A recipe, which names its own task, has a folder of its own where it is another than the task's (`RECIPES`). Safe
+    against being killed and against a second process that builds the same folder.
     """
-    recipe = recipe or Recipe()
-    changed = [f"-{name}={value}" for name, value in asdict(recipe).items() if value != getattr(Recipe, name)]
-    folder = cache / f"tiny-v{VERSION}{''.join(changed)}"
+    recipe = recipe or RECIPES[task]
+    usual = asdict(RECIPES[recipe.task])
+    changed = [f"-{name}={value}" for name, value in asdict(recipe).items() if value != usual[name]]
+    folder = cache / f"{FOLDERS[recipe.task]}{''.join(changed)}"
     if folder.is_dir():
         return folder
-    model, fast_tokenizer = pretrain.pretrain(recipe)
-    outcome = pretrain.check(model, fast_tokenizer)
+    model, fast_tokenizer = pretrain(recipe)
+    outcome = check(model, fast_tokenizer, recipe.task)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(
-        f"tiny policy: {parameters / 1e6:.2f}M parameters, on validation problems at temperature 1 "
+        f"tiny policy for {recipe.task}: {parameters / 1e6:.2f}M parameters, on validation problems at temperature 1 "
         f"pass@1 {outcome.pass_at_1:.1%}, pass@{outcome.samples} {outcome.pass_at_n:.1%}, "
         f"response {outcome.mean_tokens:.0f} tokens on average, {outcome.max_tokens} at most",
         file=sys.stderr,

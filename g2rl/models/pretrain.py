@@ -1,4 +1,4 @@
-"""Pre-training of the tiny policy: next-token loss on worked solutions of `arithmetic`'s training split.
+"""Pre-training of the tiny policy: next-token loss on worked solutions of a task's training split.
 
 Shapes: B sequences, L tokens.
 """
@@ -12,17 +12,19 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.data.arithmetic import distinct_problems, problems, worked_solution
+from g2rl.data import arithmetic, programs
 from g2rl.models.muon import Muon
 from g2rl.models.tokenizer import build_tokenizer
 
+TASKS = {"arithmetic": arithmetic, "programs": programs}
 IGNORED = -100  # the label that the loss of transformers skips
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what comes out; a change gives another folder in the cache."""
+    """What decides what comes out, beside the task's corpus; a change gives another folder in the cache."""
 
+    task: str = "arithmetic"
     seed: int = 0
     hidden_size: int = 192
     num_layers: int = 3
@@ -32,13 +34,15 @@ class Recipe:
     intermediate_size: int = 512
     tie_word_embeddings: bool = True  # as in the small Qwen3 models
     vocab_size: int = 320
-    direct_share: float = 0.4  # guesses: the share a policy has to learn to leave
     batch_size: int = 32
     steps: int = 400
     muon_learning_rate: float = 0.02
     adam_learning_rate: float = 3e-3
     warmup_steps: int = 20
     threads: int = 2
+
+
+RECIPES = {"arithmetic": Recipe(), "programs": Recipe(task="programs", steps=300)}
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:
@@ -71,10 +75,11 @@ def conversation(question: str, solution: str, tokenizer: PreTrainedTokenizerFas
 def batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, torch.Tensor]]:
     """`recipe.steps` batches (input_ids, labels, both BL int64); padding and prompts carry no loss."""
     rng = random.Random(recipe.seed)
-    stream = problems("train", recipe.seed)
+    task = TASKS[recipe.task]
+    stream = task.problems("train", recipe.seed)
     for _ in range(recipe.steps):
         pairs = [
-            conversation(problem.question, worked_solution(problem, rng, recipe.direct_share), tokenizer)
+            conversation(problem.question, task.worked_solution(problem, rng), tokenizer)
             for problem in islice(stream, recipe.batch_size)
         ]
         prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
@@ -110,9 +115,10 @@ def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     rng = random.Random(recipe.seed)
+    task = TASKS[recipe.task]
     corpus = ["system", "user", "assistant"]
-    for problem in islice(problems("train", recipe.seed), 2000):
-        corpus += [problem.question, worked_solution(problem, rng, recipe.direct_share)]
+    for problem in islice(task.problems("train", recipe.seed), 2000):
+        corpus += [problem.question, task.worked_solution(problem, rng)]
     tokenizer = build_tokenizer(corpus, recipe.vocab_size)
     model = build_model(recipe, tokenizer)
     optimizers = build_optimizers(model, recipe)
@@ -134,60 +140,3 @@ def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]
             optimizer.zero_grad()
         progress.set_postfix(loss=f"{loss.item():.3f}")
     return model.eval(), tokenizer
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a policy does on validation problems at temperature 1."""
-
-    pass_at_1: float
-    pass_at_n: float
-    samples: int
-    mean_tokens: float
-    max_tokens: int
-
-
-@torch.no_grad()
-def check(
-    model: Qwen3ForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    *,
-    num_problems: int = 64,
-    samples: int = 16,
-    max_new_tokens: int = 64,
-    seed: int = 0,
-) -> Check:
-    """pass@1 and pass@`samples` over validation problems; an answer is right where its text in the last box is."""
-    torch.manual_seed(seed)
-    chosen = distinct_problems("val", num_problems, seed)
-    prompts = [conversation(problem.question, "", tokenizer)[0] for problem in chosen]
-    inputs = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
-    output = model.generate(  # type: ignore[misc]
-        **inputs,
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
-        num_return_sequences=samples,
-        max_new_tokens=max_new_tokens,
-    )
-    responses_BL = output[:, inputs["input_ids"].shape[1] :]
-    lengths = (responses_BL != tokenizer.pad_token_id).sum(dim=1)
-    texts = tokenizer.batch_decode(responses_BL, skip_special_tokens=True)
-    golds = [str(problem.answer) for problem in chosen for _ in range(samples)]
-    right = torch.tensor([boxed(text) == gold for text, gold in zip(texts, golds, strict=True)])
-    right_PS = right.view(num_problems, samples).float()
-    return Check(
-        pass_at_1=right_PS.mean().item(),
-        pass_at_n=right_PS.amax(dim=1).mean().item(),
-        samples=samples,
-        mean_tokens=lengths.float().mean().item(),
-        max_tokens=int(lengths.max()),
-    )
-
-
-def boxed(text: str) -> str | None:
-    """What stands in the last box, for answers without braces."""
-    _, opening, rest = text.rpartition("\\boxed{")
-    answer, closing, _ = rest.partition("}")
-    return answer if opening and closing else None

@@ -28,19 +28,17 @@ def logits_into(out_tV: Tensor, hidden_tH: Tensor, weight_VH: Tensor) -> None:
             out_tV[:, block] = hidden_tH @ weight_vH.t()
 
 
-def repeat_large_logits(
-    logits_tV: Tensor, hidden_tH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, temperature_t: Tensor
-) -> None:
+def repeat_large_logits(logits_tV: Tensor, hidden_tH: Tensor, weight_VH: Tensor, temperature_t: Tensor) -> None:
     """Write the logits of confident tokens again from float64, less their largest (which no softmax can see).
 
     At a logit of 100 two close candidates would be off by 1e-5 of a probability after a float32 product. Logits count
     after the division by the temperature; ordinary ones stay far below the limit, so this is rarely more than a look.
     """
-    large_b = ((logits_tV.amax(-1) / temperature_t).abs() > LARGE_LOGIT).nonzero()[:, 0]
+    maximum_t = logits_tV.amax(-1)
+    large_b = ((maximum_t / temperature_t).abs() > LARGE_LOGIT).nonzero()[:, 0]
     if len(large_b) == 0:
         return
-    biased_bV = logits_tV[large_b] if bias_V is None else logits_tV[large_b] + bias_V
-    shift_b = logits_tV[large_b, biased_bV.argmax(-1)].double()
+    shift_b = maximum_t[large_b].double()
     hidden_bH = hidden_tH[large_b].double()
     for block, weight_vH in _converted_blocks(weight_VH, torch.float64):
         logits_tV[large_b, block] = (hidden_bH @ weight_vH.t() - shift_b[:, None]).float()

@@ -1,22 +1,27 @@
 """Softmax statistics of a chunk of logits and the pooling of its residuals, in plain PyTorch.
 
-Shape suffixes: t tokens of a chunk, b tokens of a block, V vocabulary, R sequences that the chunk touches.
+Shape suffixes: t tokens of a chunk, b some of them, V vocabulary, R sequences.
 """
 
 import torch
 from torch import Tensor
 
-from g2rl.ops.pooling import ChunkPool
-
 BLOCK_ELEMENTS = 2**21  # logits worked on at a time: 8 MB of them and 8 MB of exponentials stay in a CPU's cache
 
 
 def softmax_and_pool(
-    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: ChunkPool | None
+    logits_tV: Tensor,
+    token_ids_t: Tensor,
+    temperature_t: Tensor,
+    bias_V: Tensor | None,
+    weight_t: Tensor,
+    row_t: Tensor,
+    residuals_RV: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Log-probability of the given tokens and entropy of p = softmax((logits + bias) / temperature), both [t].
 
-    Adds a_t (1[y_t = v] − p_t(v)) to the pool's residuals where there is a pool. Overwrites the logits.
+    Adds a_t (1[y_t = v] − p_t(v)), a the weights, to row `row_t` (never decreasing) of the residuals, unless they have
+    no rows. Overwrites the logits.
     """
     t, V = logits_tV.shape
     rows = max(1, BLOCK_ELEMENTS // V)
@@ -30,15 +35,13 @@ def softmax_and_pool(
         x_bV /= temperature_t[block, None]
         x_bV -= x_bV.amax(-1, keepdim=True)
         x_target_b = x_bV.gather(1, token_ids_b[:, None])[:, 0]
-        # exp(-128) is 0 in float32, and 0 · (-128) is 0 where 0 · (-inf) would be NaN.
-        x_bV.clamp_(min=-128)
         exp_bV = torch.exp(x_bV, out=exp_buffer[: len(x_bV)])
         Z_b = exp_bV.sum(-1)
         log_Z_b = Z_b.log()
         log_probs_t[block] = x_target_b - log_Z_b
         entropy_t[block] = log_Z_b - x_bV.mul_(exp_bV).sum(-1) / Z_b
-        if pool is not None:
-            _add_residuals(pool.residuals_RV, pool.row_t[block], pool.weight_t[block], token_ids_b, exp_bV, Z_b)
+        if len(residuals_RV):
+            _add_residuals(residuals_RV, row_t[block], weight_t[block], token_ids_b, exp_bV, Z_b)
     return log_probs_t, entropy_t
 
 

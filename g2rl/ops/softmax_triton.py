@@ -6,7 +6,7 @@ residuals up in registers: one program per block of the vocabulary and sequence,
 the result is deterministic.
 
 Same contract as `softmax_torch.softmax_and_pool`, but the logits are left as they are.
-Shape suffixes: t tokens of a chunk, V vocabulary, R sequences that the chunk touches.
+Shape suffixes: t tokens of a chunk, V vocabulary, R sequences.
 """
 
 import torch
@@ -14,14 +14,18 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from g2rl.ops.pooling import ChunkPool
-
 STATISTICS_BLOCK_V = 4096
 POOL_BLOCK_T, POOL_BLOCK_V = 8, 512
 
 
 def softmax_and_pool(
-    logits_tV: Tensor, token_ids_t: Tensor, temperature_t: Tensor, bias_V: Tensor | None, pool: ChunkPool | None
+    logits_tV: Tensor,
+    token_ids_t: Tensor,
+    temperature_t: Tensor,
+    bias_V: Tensor | None,
+    weight_t: Tensor,
+    row_t: Tensor,
+    residuals_RV: Tensor,
 ) -> tuple[Tensor, Tensor]:
     t, V = logits_tV.shape
     maximum_t, Z_t, log_probs_t, entropy_t = torch.empty(4, t, dtype=torch.float32, device=logits_tV.device)
@@ -31,11 +35,10 @@ def softmax_and_pool(
         logits_tV, token_ids_t, temperature_t, bias_V, maximum_t, Z_t, log_probs_t, entropy_t,
         V, HAS_BIAS=has_bias, BLOCK_V=STATISTICS_BLOCK_V,
     )  # fmt: skip
-    if pool is not None:
-        R = len(pool.residuals_RV)
-        row_starts = torch.searchsorted(pool.row_t, torch.arange(R + 1, device=logits_tV.device))
+    if R := len(residuals_RV):
+        row_starts = torch.searchsorted(row_t, torch.arange(R + 1, device=logits_tV.device))
         _pool_kernel[(triton.cdiv(V, POOL_BLOCK_V), R)](
-            logits_tV, token_ids_t, temperature_t, bias_V, maximum_t, Z_t, pool.weight_t, row_starts, pool.residuals_RV,
+            logits_tV, token_ids_t, temperature_t, bias_V, maximum_t, Z_t, weight_t, row_starts, residuals_RV,
             V, HAS_BIAS=has_bias, BLOCK_T=POOL_BLOCK_T, BLOCK_V=POOL_BLOCK_V,
         )  # fmt: skip
     return log_probs_t, entropy_t
@@ -88,6 +91,8 @@ def _pool_kernel(
     inside = column < V
     first = tl.load(row_starts_ptr + row)
     stop = tl.load(row_starts_ptr + row + 1)
+    if first == stop:  # the chunk has no token of this sequence
+        return
     bias = 0.0
     if HAS_BIAS:
         bias = tl.load(bias_ptr + column, mask=inside, other=0.0).to(tl.float32)[None, :]

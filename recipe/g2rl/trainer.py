@@ -8,6 +8,7 @@ Shape suffix: R responses of a step.
 
 import logging
 from collections import Counter
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tensordict import TensorDict
 from torch import Tensor
 from transfer_queue import KVBatchMeta
 from verl.trainer.ppo.utils import Role
-from verl.trainer.ppo.v1 import PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
+from verl.trainer.ppo.v1 import PPOTrainerColocateAsync, PPOTrainerSeparateAsync, PPOTrainerSync, register_trainer
 from verl.utils.seqlen_balancing import log_seqlen_unbalance
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
@@ -35,8 +36,9 @@ from recipe.g2rl.saving.checkpoints import WholeCheckpoints
 from recipe.g2rl.saving.run_log import RunLog, report
 from recipe.g2rl.settings.config import base_estimator
 from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
-from recipe.g2rl.settings.reward import reward_settings
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
+
+VERIFIERS = 2  # processes that compare final answers
 
 
 class ExplorationHooks(WholeCheckpoints):
@@ -55,8 +57,6 @@ class ExplorationHooks(WholeCheckpoints):
         self.inputs = build_inputs(config, self.method)
         self._columns: dict[str, Any] = {}  # of the coming step
         self._reward_gap = config.reward_gap or 1.0
-        settings = reward_settings(config)
-        self._verifiers = VerifierPool(settings.pool_workers, settings.timeout_s, memory_mb=settings.memory_mb)
 
     def _build_replay_buffer(self):
         replay_buffer = super()._build_replay_buffer()
@@ -157,12 +157,24 @@ class ExplorationHooks(WholeCheckpoints):
         metrics = super()._val_metrics_update(
             data_sources, sample_uids, reward_extra_infos_dict, sample_turns, expected_acc_counts=expected_acc_counts
         )
-        answers = [pred or None for pred in reward_extra_infos_dict["pred"]]
-        samples = list(zip(data_sources, sample_uids, reward_extra_infos_dict["acc"], answers, strict=True))
+        scores = reward_extra_infos_dict["reward"]
+        marks = reward_extra_infos_dict.get("acc", scores)
+        marks = [score if mark is None else mark for mark, score in zip(marks, scores, strict=True)]
+        right = [float(mark > self.config.correct_above) for mark in marks]
+        answers = [pred or None for pred in reward_extra_infos_dict.get("pred", [None] * len(right))]
+        samples = list(zip(data_sources, sample_uids, right, answers, strict=True))
         there = Counter((str(source), str(uid)) for source, uid, _, _ in samples)
         for problem, expected in (expected_acc_counts or {}).items():  # what could not be sampled is wrong
             samples += [(*problem, 0.0, None)] * (expected - there[problem])
-        return metrics | validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
+        ours = validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
+        if "pred" not in reward_extra_infos_dict:  # nobody knows the final answers, so none has a majority
+            ours = {name: value for name, value in ours.items() if "/maj@" not in name}
+        return metrics | ours
+
+    @cached_property
+    def _verifiers(self) -> VerifierPool:
+        """Compares final answers for maj@k."""
+        return VerifierPool(VERIFIERS)
 
     def on_validate_begin(self) -> None:
         super().on_validate_begin()
@@ -202,6 +214,13 @@ class ExplorationTrainerSync(ExplorationHooks, PPOTrainerSync):
     """Trainer and rollout take turns on the same devices."""
 
     base_mode = "sync"
+
+
+@register_trainer("g2rl_colocate_async")
+class ExplorationTrainerColocateAsync(ExplorationHooks, PPOTrainerColocateAsync):
+    """They share the devices, and responses that are unfinished when a step has enough go on in the next."""
+
+    base_mode = "colocate_async"
 
 
 @register_trainer("g2rl_separate_async")

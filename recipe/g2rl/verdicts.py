@@ -43,6 +43,8 @@ def reward_gap(scores: Tensor, correct: Tensor) -> float | None:
 def reward_metrics(infos: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """A step's metrics from the `reward_extra_info` of its responses, as far as the reward gives them.
 
+    `reward/ended_turn_share`: of the responses that ended with the chat template's end of turn, where that is another
+    token than the tokenizer's end of text.
     `reward/timeouts`, `crashes`, `errors`, `truncated` and `no_answer` count responses by their `verdict` (with
     disaggregated rollout verl logs the mean over the `parameter_sync_step` batches of a step); `seconds_p50` and
     `seconds_p99` are of the time from a response's arrival at the reward worker to its verdict, waiting included.
@@ -59,6 +61,8 @@ def reward_metrics(infos: Iterable[Mapping[str, Any]]) -> dict[str, float]:
             "reward/truncated": verdicts.count("truncated"),
             "reward/no_answer": verdicts.count("no_answer"),
         }
+    if ended := [info["ended_turn"] for info in infos if "ended_turn" in info]:
+        metrics["reward/ended_turn_share"] = float(np.mean(ended))
     if seconds:
         metrics["reward/seconds_p50"] = float(np.percentile(seconds, 50))
         metrics["reward/seconds_p99"] = float(np.percentile(seconds, 99))

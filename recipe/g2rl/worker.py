@@ -41,8 +41,9 @@ class ExplorationDetachWorker(_Exploration, DetachActorWorker):
 
     @property
     def copy_handler(self) -> Callable:
-        # verl's "copy" of an FSDP2 shard that is on the CPU already (offloaded, or there is no GPU) is the shard
-        # itself, and the later mini-batches of a step would change it. Not needed once verl's helper copies always.
+        # In verl 0.9.1 the "copy" of an FSDP2 shard that is on the CPU already (offloaded, or there is no GPU) is the
+        # shard itself, which the later mini-batches of a step change. Not needed once
+        # `fsdp2_sharded_save_to_cpu` copies.
         save = super().copy_handler
 
         def save_copies(module: torch.nn.Module) -> Any:

@@ -16,7 +16,8 @@ from omegaconf import OmegaConf
 from verl.workers.config import FSDPEngineConfig, RolloutConfig
 
 ROOT = Path(__file__).parents[2]
-OURS = ("embedding", "exploration", "gpu_memory_gib", "poll_interval_s", "run_dir", "reward.reward_kwargs")
+OURS = ("cache", "correct_above", "data_folder", "exploration", "gpu_memory_gib", "inputs", "poll_interval_s")
+OURS += ("prepare", "reward.reward_kwargs", "reward_gap", "reward_limits", "run_dir")
 # Nodes whose keys verl hands on as they are.
 RAY_INIT, MODEL_CONFIG = "ray_kwargs.ray_init", "actor_rollout_ref.model.override_config"
 
@@ -47,7 +48,7 @@ def documented() -> list[tuple[str, list[str]]]:
         for line in re.findall(r"(?:scripts/(?:run_|cluster/)\S+|recipe\.(?:main|preflight))\"? (.*)", text):
             words = re.sub("['\"]", "", line.partition("#")[0].partition("|")[0]).replace("`", " ").split()
             overrides = [word for word in words if re.fullmatch(r"[+~]*[a-z][\w.@/]*=\S+", word) and "$" not in word]
-            if overrides and "exploration=unlikeliness" not in overrides:  # tests/methods has the file of that name
+            if overrides and "exploration=hidden" not in overrides:  # tests/methods has the file of that name
                 found.append((f"{file.relative_to(ROOT)}: {line}", overrides))
     return found
 
@@ -75,7 +76,7 @@ def test_a_configured_setting_is_read(setting):
     if setting.startswith(RAY_INIT):
         assert setting.rpartition(".")[2] in inspect.signature(ray.init).parameters
     elif setting.startswith(OURS):
-        assert is_read(setting, "g2rl", "recipe") or setting.endswith("_target_")
+        assert is_read(setting, "g2rl", "recipe") or setting.endswith(("_target_", "data_folder", "processes"))
     elif not setting.startswith(MODEL_CONFIG):
         assert is_read(setting, "verl", "transfer_queue"), f"verl does not read {setting}"
 

@@ -25,7 +25,8 @@ class Run:
         }
 
     def start(self, *overrides: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "recipe.g2rl.main", f"run_dir={self.run_dir}", *overrides]
+        arguments = sorted([f"run_dir={self.run_dir}", *overrides], key=lambda word: not word.startswith("--"))
+        command = [sys.executable, "-m", "recipe.g2rl.main", *arguments]
         self.run_dir.mkdir(parents=True, exist_ok=True)
         with open(self.run_dir / "console.txt", "a") as console:
             return subprocess.Popen(

@@ -2,15 +2,15 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from recorded import check_advantages, metrics, probed, samples_of
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model
-from g2rl.methods.base import Method, Samples
 from g2rl.methods.evol import EVOL
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.progrpo import ProGRPO
@@ -41,15 +41,6 @@ DIFFERS = re.compile("^timing|perf/|seconds|^val-.*(best|worst|maj)@")
 
 LOGGED = ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
 LOGGED += ["shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
-
-
-def metrics(run_dir: Path) -> list[dict]:
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-
-
-def probed(run_dir: Path, step: int) -> dict[str, list]:
-    """What reached the trainer at a step, a list of rows for each field (see probe/probe.py)."""
-    return torch.load(run_dir / f"probe_{step}.pt", weights_only=False)
 
 
 def check_two_steps(run_dir: Path, logged: str) -> None:
@@ -88,27 +79,6 @@ def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = T
         cosine = torch.cosine_similarity(rows["features"][i].double(), feature, dim=0)
         assert cosine >= 0.9999, (step, i, cosine)
         torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
-
-
-def samples_of(rows: dict, **columns: torch.Tensor) -> Samples:
-    return Samples(
-        correct=torch.stack([row.sum() for row in rows["rm_scores"]]) > 0,
-        group_ids=torch.from_numpy(np.unique(rows["uid"], return_inverse=True)[1]),
-        valid=torch.tensor([bool(extra["reward_extra_info"]["pred"]) for extra in rows["extra_fields"]]),
-        columns=columns,
-    )
-
-
-def check_advantages(rows: dict, samples: Samples, method: Method) -> None:
-    """What reached the update, row by row, is the method's word on these samples, standardised in a plain loop."""
-    shaped, _ = method.shape_rewards(samples)
-    advantages = torch.empty_like(shaped)
-    for group in samples.group_ids.unique():
-        own = shaped[samples.group_ids == group]
-        advantages[samples.group_ids == group] = (own - own.mean()) / (own.std() + 1e-6)
-    advantages, _ = method.reweight_advantages(advantages, samples)
-    for row, expected in zip(rows["advantages"], advantages, strict=True):
-        torch.testing.assert_close(row, expected.expand_as(row).to(row.dtype), atol=2e-3, rtol=1e-3)
 
 
 def test_one_rank_survives_kill_and_resumes(stack):
@@ -203,13 +173,45 @@ def test_evol_rewards_what_the_embeddings_say(stack):
 
 
 @pytest.mark.slow
+def test_a_response_ends_with_the_turn_where_the_end_of_text_is_another_token(stack, tmp_path):
+    """As of base models: their tokenizer's end of text is not what the chat template ends a turn with."""
+    run = stack("end_of_turn")
+    base = tmp_path / "base"
+    shutil.copytree(run.environment["G2RL_MODEL_PATH"], base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    turn = tokenizer.eos_token_id
+    tokenizer.eos_token = "<|endoftext|>"
+    tokenizer.save_pretrained(base)
+    for name in ("config.json", "generation_config.json"):
+        settings = json.loads((base / name).read_text()) | {"eos_token_id": tokenizer.eos_token_id}
+        (base / name).write_text(json.dumps(settings))
+    run.environment["G2RL_MODEL_PATH"] = str(base)
+    run.finish(*SMALL, "exploration=grpo", "trainer.total_training_steps=1", "trainer.val_before_train=false")
+    responses = probed(run.run_dir, 1)["responses"]
+    ended = [turn in response.tolist() for response in responses]
+    assert sum(ended) >= len(ended) - 2  # a few may be cut off at the limit
+    assert all(turn not in response[:-1].tolist() for response in responses)
+    assert metrics(run.run_dir)[-1]["data"]["reward/ended_turn_share"] == pytest.approx(sum(ended) / len(ended))
+
+
+@pytest.mark.slow
+def test_a_column_and_an_input_of_the_users_own(stack):
+    run = stack("own")
+    own = ["exploration=grpo", "exploration._target_=own.Own"]
+    run.finish(*SMALL, *TWO_STEPS, *own, "+inputs.lengths._target_=own.Lengths", "+inputs.lengths.scale=2.0")
+    for record in metrics(run.run_dir):
+        assert record["data"]["exploration/own_length_error"] == 0.0
+        assert record["data"]["exploration/own_entropy_error"] < 1e-5 < record["data"]["exploration/own_entropy_mean"]
+
+
+@pytest.mark.slow
 def test_features_come_from_the_policy_of_the_old_log_probs(stack):
     """Rollout on devices of its own, ahead of the weights."""
     run = stack("separate")
     run.finish(
         *SMALL,
         "exploration=g2rl",
-        "trainer.v1.trainer_mode=g2rl_separate_async",
+        "trainer.v1.trainer_mode=separate_async",
         # two updates a step, on responses sampled up to a step earlier
         "trainer.v1.separate_async.parameter_sync_step=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",

@@ -72,6 +72,23 @@ def test_command_prints_the_table(runs, capsys):
     assert r"\toprule" in printed and "differs" in printed
 
 
+def test_code_results_stand_beside_both_readings_of_their_model(tmp_path, capsys):
+    for benchmark in ("livecodebench", "codeforces"):
+        folder = tmp_path / "a" / benchmark
+        folder.mkdir(parents=True)
+        of_programs = result(benchmark)
+        del of_programs["metrics"]["maj@16"]
+        (folder / "result.json").write_text(json.dumps(of_programs))
+    columns, rows = comparison_rows(load_results([str(tmp_path / "a")]))
+    assert columns == ["pass@1", "rating", "pass@16"]
+    table = {(row.benchmark, row.name.partition(",")[0]): row.cells for row in rows}
+    assert table["livecodebench", "progrpo"] == {"pass@1": "36.47", "pass@16": "54.12"}
+    assert table["livecodebench", "grpo"] == {"pass@1": "34.94", "pass@16": "53.76"}
+    assert table["codeforces", "flowrl"] == {"rating": "about 1129"}
+    lines = decoding_differences(load_results([str(tmp_path / "a")]))
+    assert any("DeepSeek-R1-Distill-Qwen-7B" in line and "Qwen2.5-7B" in line for line in lines)
+
+
 def test_a_folder_without_result_is_one_clear_error(tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["--compare", str(tmp_path)])

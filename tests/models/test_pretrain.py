@@ -1,6 +1,9 @@
+import hashlib
+import json
+import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 
 import pytest
@@ -8,8 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl import models
-from g2rl.data.arithmetic import problems
-from g2rl.models.pretrain import IGNORED, Recipe, batches, boxed, build_model, check, learning_rate_share, pretrain
+from g2rl.data import arithmetic, programs
+from g2rl.data.arithmetic import problems, worked_solution
+from g2rl.models.check import JUDGES, boxed, check
+from g2rl.models.pretrain import IGNORED, RECIPES, Recipe, batches, build_model, learning_rate_share, pretrain
 from g2rl.models.tokenizer import build_tokenizer
 
 SMALL = Recipe(
@@ -68,6 +73,40 @@ def test_boxed():
     assert boxed("42") is None
 
 
+def test_the_corpus_of_arithmetic_is_what_it_was_before_there_was_a_second_task():
+    """Its weights are not the same on every machine; the tokens that they come from are."""
+    recipe, rng = RECIPES["arithmetic"], random.Random(0)
+    corpus = ["system", "user", "assistant"]
+    for problem in islice(problems("train", recipe.seed), 2000):
+        corpus += [problem.question, worked_solution(problem, rng)]
+    digest = hashlib.sha256()
+    for batch in islice(batches(recipe, build_tokenizer(corpus, recipe.vocab_size)), 20):
+        digest.update(repr(batch["input_ids"].tolist()).encode())
+    assert digest.hexdigest() == "d48912aae4412087a7862f5e6d400031e2d276a520760098370b984271048462"
+
+
+@pytest.mark.parametrize("task", RECIPES)
+def test_the_judge_of_a_task_is_the_one_of_its_rewards(task):
+    right, wrong = RIGHT_AND_WRONG[task]
+    chosen = (programs if task == "programs" else arithmetic).distinct_problems("val", 20, seed=0)
+    golds = [problem.gold for problem in chosen]
+    assert JUDGES[task]([right(problem) for problem in chosen], golds) == [True] * 20
+    assert JUDGES[task]([wrong(problem) for problem in chosen], golds) == [False] * 20
+    assert JUDGES[task](["no answer"], golds[:1]) == [False]
+
+
+RIGHT_AND_WRONG = {
+    "arithmetic": (
+        lambda p: f"So \\boxed{{{p.answer}}}.",
+        lambda p: f"\\boxed{{{p.answer}}}? \\boxed{{{p.answer + 1}}}",
+    ),
+    "programs": (
+        lambda p: programs.in_a_block(programs.line_by_line(p)),
+        lambda p: programs.in_a_block(programs.one_expression(p) + "+1"),
+    ),
+}
+
+
 def test_same_recipe_same_weights_and_check():
     first, tokenizer = pretrain(SMALL)
     second, _ = pretrain(SMALL)
@@ -78,28 +117,43 @@ def test_same_recipe_same_weights_and_check():
 
 
 def test_cached_and_rebuilt_when_the_recipe_changes(tmp_path, capfd):
-    folder = models.tiny_policy(tmp_path, SMALL)
+    folder = models.tiny_policy(tmp_path, recipe=SMALL)
     assert "pass@1" in capfd.readouterr().err
     weights = (folder / "model.safetensors").stat()
-    assert models.tiny_policy(tmp_path, SMALL) == folder
+    assert models.tiny_policy(tmp_path, recipe=SMALL) == folder
     assert (folder / "model.safetensors").stat() == weights  # not built again
     assert capfd.readouterr().err == ""
-    other = models.tiny_policy(tmp_path, replace(SMALL, seed=1))
+    other = models.tiny_policy(tmp_path, recipe=replace(SMALL, seed=1))
     assert other != folder and sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, other.name])
     assert AutoModelForCausalLM.from_pretrained(folder).config.model_type == "qwen3"
     assert AutoTokenizer.from_pretrained(folder).chat_template
 
 
+def test_every_task_has_a_folder_of_its_own_with_a_version(tmp_path):
+    small = {name: value for name, value in asdict(SMALL).items() if value != getattr(Recipe, name)}
+    folders = {task: models.tiny_policy(tmp_path, recipe=replace(recipe, **small)) for task, recipe in RECIPES.items()}
+    assert folders["arithmetic"].name.startswith("tiny-v1-") and folders["programs"].name.startswith(
+        "tiny-programs-v1-"
+    )
+    assert json.loads((folders["programs"] / "tiny.json").read_text())["recipe"]["task"] == "programs"
+    vocabulary = AutoTokenizer.from_pretrained(folders["programs"])
+    prompt = vocabulary.apply_chat_template(
+        [{"role": "user", "content": "Write f(a, b): add a and b."}], tokenize=False
+    )
+    assert vocabulary.decode(vocabulary(prompt)["input_ids"]) == prompt
+
+
 @pytest.mark.slow
-def test_the_policy_of_the_default_recipe(tmp_path):
-    """Trains the real thing: pass@1 with room to rise, pass@16 clearly higher."""
-    command = [sys.executable, "-m", "g2rl.models", "--out", str(tmp_path)]
+@pytest.mark.parametrize(("task", "low", "high"), [("arithmetic", 0.2, 0.5), ("programs", 0.22, 0.42)])
+def test_the_policy_of_the_default_recipe(tmp_path, task, low, high):
+    """Trains the real thing: pass@1 with room to rise, pass@16 clearly higher, responses that fit the configs."""
+    command = [sys.executable, "-m", "g2rl.models", "--task", task, "--out", str(tmp_path)]
     folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     assert 1e6 <= sum(parameter.numel() for parameter in model.parameters()) <= 5e6
     assert model.config.head_dim in (32, 64, 80, 96, 112, 128)
-    outcome = check(model, tokenizer, num_problems=96, seed=1)
-    assert 0.2 <= outcome.pass_at_1 <= 0.5, outcome
+    outcome = check(model, tokenizer, task, num_problems=96, seed=1)
+    assert low <= outcome.pass_at_1 <= high, outcome
     assert outcome.pass_at_n >= max(0.65, outcome.pass_at_1 + 0.25), outcome
     assert outcome.mean_tokens < 64, outcome
     again = subprocess.run(command, check=True, capture_output=True, text=True)

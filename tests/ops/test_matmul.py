@@ -11,13 +11,14 @@ from g2rl.ops import matmul
 @pytest.mark.parametrize("V", [1, 100, 257])
 def test_products_are_float32_whatever_the_weight(dtype, V, monkeypatch):
     monkeypatch.setattr(matmul, "VOCABULARY_BLOCK", 100)
-    hidden, weight = torch.randn(5, 16).to(dtype), torch.randn(V, 16).to(dtype)
+    hidden, weight, pooled = torch.randn(5, 16).to(dtype), torch.randn(V, 16).to(dtype), torch.randn(3, V)
     logits = torch.empty(5, V)
     matmul.logits_into(logits, hidden, weight)
     torch.testing.assert_close(logits.double(), hidden.double() @ weight.double().T, rtol=1e-5, atol=1e-5)
-    pooled = torch.randn(3, V)
-    got = matmul.pooled_times_weight(pooled, weight)
-    torch.testing.assert_close(got.double(), pooled.double() @ weight.double(), rtol=1e-5, atol=1e-4)
+    expected = pooled.double() @ weight.double()
+    in_parts = matmul._sum_over_parts(pooled, lambda parts: parts.float() @ weight.float())  # as on CUDA
+    for got in (matmul.pooled_times_weight(pooled, weight), in_parts):
+        torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-4)
 
 
 def test_three_bfloat16_parts_make_a_float32():
@@ -27,13 +28,6 @@ def test_three_bfloat16_parts_make_a_float32():
     assert torch.equal(sum(part.double() for part in parts), x.double())
 
 
-def test_a_product_in_three_parts_is_the_product():
-    """The arithmetic of a bfloat16 weight on CUDA, whose product is float32."""
-    pooled, weight = torch.randn(3, 100), torch.randn(100, 16).bfloat16()
-    got = matmul._sum_over_parts(pooled, lambda parts: parts.float() @ weight.float())
-    torch.testing.assert_close(got.double(), pooled.double() @ weight.double(), rtol=1e-5, atol=1e-4)
-
-
 def test_large_logits_come_from_float64():
     """Two candidates 1e-5 apart at a logit of 3,000: float32 cannot tell them apart, the repeated logits can."""
     hidden = torch.tensor([[3000.0, 1e-5], [3.0, 1e-5]])
@@ -41,11 +35,11 @@ def test_large_logits_come_from_float64():
     logits = hidden @ weight.T
     assert logits[0, 0] == logits[0, 1]
     ordinary = logits[1].clone()
-    matmul.repeat_large_logits(logits, hidden, weight, None, torch.ones(2))
+    matmul.repeat_large_logits(logits, hidden, weight, torch.ones(2))
     torch.testing.assert_close(logits[0], torch.tensor([0.0, 1e-5, -1500.0]))
     assert torch.equal(logits[1], ordinary)
     # Large is what is large after the temperature.
-    matmul.repeat_large_logits(logits, hidden, weight, None, torch.tensor([1.0, 0.01]))
+    matmul.repeat_large_logits(logits, hidden, weight, torch.tensor([1.0, 0.01]))
     torch.testing.assert_close(logits[1, 1] - logits[1, 0], torch.tensor(1e-5), rtol=1e-3, atol=0)
 
 

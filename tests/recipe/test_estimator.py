@@ -1,8 +1,13 @@
 """What goes into verl's scores before its estimator and into its advantages after it, against plain loops."""
 
+import numpy as np
 import torch
+from verl import DataProto
+from verl.trainer.config import AlgoConfig
+from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
+from recipe.g2rl.checks.settings import NOT_OUTCOME
 from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
 
 
@@ -47,9 +52,6 @@ def test_advantages_change_at_every_token_that_counts_of_all_rows_of_a_session()
 
 def test_sessions_are_those_of_verls_grpo():
     """verl standardises the last outputs and gives the others of a session the same advantage."""
-    import numpy as np
-    from verl import DataProto
-
     keys = ["a_0_0", "a_0_1", "a_1_0", "a_2_1", "a_2_0", "b_0_0", "b_1_0"]
     totals = torch.tensor([9.0, 1.0, -1.0, -1.0, 9.0, 1.0, -1.0])  # the nines are of earlier outputs
     data = DataProto.from_dict(
@@ -64,3 +66,22 @@ def test_sessions_are_those_of_verls_grpo():
         own = [i for i, row in enumerate(rows) if keys[row][0] == prompt]
         expected = totals[[rows[i] for i in own]]
         torch.testing.assert_close(by_row[own], (expected - expected.mean()) / (expected.std() + 1e-6))
+
+
+def test_every_estimator_of_verls_takes_shaped_scores_or_is_refused():
+    generator = torch.Generator().manual_seed(0)
+    keys = [f"{prompt}_{session}_0" for prompt in "abc" for session in range(4)]
+    mask = (torch.arange(5) < torch.randint(1, 6, (12, 1), generator=generator)).float()
+    scores = torch.randn(12, generator=generator)
+    rewards = torch.zeros(12, 5).scatter_(1, mask.sum(1, keepdim=True).long() - 1, scores[:, None])
+    config = AlgoConfig()
+    for name in sorted(ADV_ESTIMATOR_REGISTRY.keys() - NOT_OUTCOME.keys()):
+        data = DataProto.from_dict(
+            {"token_level_rewards": rewards.clone(), "response_mask": mask},
+            {"uid": np.array([key[0] for key in keys], dtype=object)},
+        )
+        verl = compute_advantage_for_multi_trajectories(data, keys, name, num_repeat=4, config=config)
+        advantages = verl.batch["advantages"]
+        assert advantages.isfinite().all() and advantages.abs().sum() > 0, name
+        assert (advantages * (1 - mask) == 0).all(), name
+    assert {"gae", "remax"} <= NOT_OUTCOME.keys() <= ADV_ESTIMATOR_REGISTRY.keys()

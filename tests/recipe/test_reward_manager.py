@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopMetrics, AgentLoopO
 from verl.trainer.ppo.metric_utils import process_validation_metrics
 from verl.trainer.ppo.reward import load_reward_manager
 
+from g2rl.data.tests_files import store_long
 from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.settings.reward import RewardSettings, overlong_penalty, reward_settings
 from recipe.g2rl.verdicts import reward_metrics
@@ -34,7 +36,8 @@ def trainer_config(**reward_kwargs):
                     "module": {"path": "pkg://recipe.g2rl.reward_manager"},
                 },
                 "reward_kwargs": {"max_resp_len": MAX_RESPONSE, **reward_kwargs},
-            }
+            },
+            "data": {"train_files": "train.parquet", "val_files": "val.parquet"},
         }
     )
 
@@ -49,7 +52,7 @@ def manager(tokenizer):
     config = trainer_config(timeout_s=1.0, verifiers={"mine": "math"})
     manager = load_reward_manager(config, tokenizer)
     yield manager
-    manager.pool.close()
+    manager.answers.close()
 
 
 class LocalHandle:
@@ -123,6 +126,31 @@ def test_the_data_source_chooses_the_verifier(manager, tokenizer):
     assert reward_of(manager, tokenizer, r"\boxed{x+x}", "2x", "mine")[0] == 1.0
 
 
+def test_programs_are_judged_by_running_them(tokenizer, tmp_path):
+    """By tests in the row, and by tests that lie beside the data; `pred` is a hash of the program."""
+    config = trainer_config(code={"timeout_s": 2.0, "workers": 1}, max_resp_len=256)
+    config.data.train_files = f"{tmp_path}/train.parquet"
+    manager = load_reward_manager(config, tokenizer)
+    gold = json.dumps({"function": "add", "tests": [{"args": [1, 2], "result": 3}]})
+    beside = store_long(
+        json.dumps({"function": "add", "tests": [{"args": [0, i], "result": i} for i in range(2000)]}), tmp_path
+    )
+    assert "tests_file" in beside
+    right = "```python\ndef add(a, b):\n    return a + b\n```"
+    wrong = right.replace("+", "-")
+    found = [
+        reward_of(manager, tokenizer, *row, "programs")
+        for row in [(right, gold), (wrong, gold), (right.replace("a +", "c +"), gold), ("a + b", gold), (right, beside)]
+    ]
+    assert [reward for reward, _ in found] == [1.0, -1.0, -1.0, -1.0, 1.0]
+    assert [info["verdict"] for _, info in found] == ["right", "wrong", "error", "no_answer", "right"]
+    preds = [info["pred"] for _, info in found]
+    assert preds[0] == preds[4] != preds[1] and len(preds[0]) == 16 and preds[3] == ""
+    manager.programs.close()
+    with pytest.raises(ValueError, match=r"reward_kwargs\.code\.timeout does not exist; there are timeout_s"):
+        reward_settings(trainer_config(code={"timeout": 1}))
+
+
 def test_a_truncated_response_is_wrong_even_with_the_right_box(manager, tokenizer):
     ids = tokenizer.encode(r"\boxed{7}")
     cut = (ids + tokenizer.encode("!") * MAX_RESPONSE)[:MAX_RESPONSE]
@@ -178,7 +206,7 @@ def test_verl_makes_validation_metrics_of_the_extra_info(manager, tokenizer):
 
 def test_settings_may_refer_to_other_parts_of_the_configuration():
     config = trainer_config(max_resp_len="${data.max_response_length}")
-    config.data = {"max_response_length": 77}
+    config.data.max_response_length = 77
     assert reward_settings(config).max_resp_len == 77
 
 

@@ -1,6 +1,6 @@
 """The nodes of a Ray cluster as a run needs them: enough of them, alike, and with the same files in sight.
 
-A run looks once Ray is up and before anything is placed; `recipe.g2rl.checks.preflight` looks at a Ray that is up.
+A run looks once Ray is up and before anything is placed; `python -m recipe.g2rl.checks` looks at a Ray that is up.
 """
 
 import os
@@ -81,7 +81,7 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     mark.touch()
     try:
         files = [str(file) for file in _files_needed(config)]
-        views = ray.get([_look_from(node["NodeID"], str(mark), files) for node in nodes])
+        views = ray.get([_seen_from(node["NodeID"], str(mark), files) for node in nodes])
     finally:
         mark.unlink()
     mine = [node["NodeID"] for node in nodes].index(ray.get_runtime_context().get_node_id())
@@ -132,13 +132,13 @@ def _with_gpus(nodes: list[dict[str, Any]], gpus: int) -> int:
     return sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
 
 
-def _look_from(node_id: str, mark: str, files: list[str]) -> Any:
-    task: Any = ray.remote(num_cpus=0)(look)
+def _seen_from(node_id: str, mark: str, files: list[str]) -> Any:
+    task: Any = ray.remote(num_cpus=0)(_seen_here)
     return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(mark, files)
 
 
-def look(mark: str, files: list[str]) -> dict:
-    """What a node sees; runs on it."""
+def _seen_here(mark: str, files: list[str]) -> dict:
+    """The versions and files that the node on which this runs has."""
     return {
         "host": platform.node(),
         "versions": environment.installed(),

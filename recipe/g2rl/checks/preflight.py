@@ -1,22 +1,15 @@
-"""`python -m recipe.g2rl.checks.preflight ARGUMENTS OF A RUN`: what the run will take, and whether it can start.
+"""What a run takes of this machine: lengths, memory, versions, disk. What is certain is refused, estimates warn."""
 
-Every training run begins with it. What is certain is refused; what is an estimate is a warning. The nodes of a cluster
-are looked at by a small Ray task on each, once Ray is up (`RAY_ADDRESS`, or `hardware=cluster`).
-"""
-
-import logging
 import os
 import shutil
-import sys
 from pathlib import Path
 
-import hydra
 import psutil
-import ray
 from omegaconf import DictConfig
 from transformers import AutoConfig
+from verl.trainer.ppo.utils import need_reference_policy
+from verl.utils.torch_dtypes import PrecisionType
 
-from g2rl.utils.files import atomic_file
 from recipe.g2rl.checks import environment
 from recipe.g2rl.checks.memory import (
     GIB,
@@ -29,60 +22,49 @@ from recipe.g2rl.checks.memory import (
     model_shape,
     step,
 )
-from recipe.g2rl.checks.nodes import check_nodes
-from recipe.g2rl.checks.settings import validate
 from recipe.g2rl.saving.checkpoint_files import by_step
-from recipe.g2rl.settings.config import standalone_devices, ulysses_size
+from recipe.g2rl.settings.config import NotThere, standalone_devices, ulysses_size
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
 FULL = 0.9
-PREFLIGHT_FILE = "preflight.txt"
+CUDA_13_DRIVER = 580  # the first branch that runs CUDA 13.0, which the pinned torch and vLLM are built for
 
 
-def preflight(config: DictConfig) -> tuple[str, list[str]]:
+def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str]]:
     """What the run will take, as a table, and warnings, each one sentence with the setting to change.
 
-    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it.
+    Looks at this machine only, and not at the number of its GPUs. Reads the model's config.json and nothing else of it,
+    with `online` false from the local cache alone.
 
     Raises:
+        NotThere: the model's config.json cannot be read.
         ValueError: the run cannot start or cannot go on; one sentence with the setting to change.
     """
-    shape = shape_of(config)
+    shape = shape_of(config, online)
     device_bytes = memory_of_a_device(config)
     now = step(config)
     cache_gib = os.environ.get("VLLM_CPU_KVCACHE_SPACE") if config.trainer.device == "cpu" else None
     taken = memory(config, shape, device_bytes, float(cache_gib) if cache_gib else None)
     warnings = _check_versions(config)
     _check_lengths(config, shape)
+    warnings += _check_host_memory(config, shape)
     warnings += _check_memory(config, shape, taken, device_bytes)
     warnings += _check_disk(config, checkpoint_bytes(config, shape))
     return _table(config, shape, now, taken, device_bytes), warnings
 
 
-def announce(config: DictConfig, run_dir: Path) -> None:
-    """`preflight` at the start of a run: the table goes to the run's folder, one line and the warnings to the terminal.
-
-    Raises:
-        ValueError: as `preflight`.
-    """
-    check_devices(config)
-    table, warnings = preflight(config)
-    with atomic_file(run_dir / PREFLIGHT_FILE) as file:
-        file.write_text("\n".join([table, *warnings, ""]))
-    print(f"{step(config).tokens:,} tokens a step at most; memory and disk in {run_dir / PREFLIGHT_FILE}", flush=True)
-    for warning in warnings:
-        print(f"warning: {warning}", flush=True)
-
-
-def shape_of(config: DictConfig) -> ModelShape:
+def shape_of(config: DictConfig, online: bool = True) -> ModelShape:
     model = config.actor_rollout_ref.model
     path = Path(model.path).expanduser()
     try:
         described = AutoConfig.from_pretrained(
-            str(path) if path.is_dir() else model.path, trust_remote_code=model.trust_remote_code
+            str(path) if path.is_dir() else model.path,
+            trust_remote_code=model.trust_remote_code,
+            local_files_only=not online,
         )
     except OSError as error:
-        raise ValueError(f"actor_rollout_ref.model.path={model.path}: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0] if online else "its config.json is not in the local Hugging Face cache"
+        raise NotThere(f"actor_rollout_ref.model.path={model.path}: {reason}") from None
     targets = model.target_modules
     return model_shape(described, lora_rank(config), targets if isinstance(targets, str) else list(targets))
 
@@ -111,7 +93,14 @@ def _check_versions(config: DictConfig) -> list[str]:
         raise ValueError(f"{wrong[0]}; install requirements/gpu.txt, or requirements/cpu.lock on a CPU.")
     if config.trainer.device == "cpu":
         return []
-    return [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
+    warnings = [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
+    driver = environment.driver_version()
+    if driver and int(driver.partition(".")[0]) < CUDA_13_DRIVER:
+        warnings.append(
+            f"the NVIDIA driver is {driver}, and the pinned wheels are built for CUDA 13.0, which wants driver "
+            f"{CUDA_13_DRIVER} or newer; update the driver."
+        )
+    return warnings
 
 
 def check_devices(config: DictConfig) -> None:
@@ -131,12 +120,12 @@ def check_devices(config: DictConfig) -> None:
     if config.trainer.device != "cpu" and wanted > (found := len(environment.gpu_memory_gib())):
         raise ValueError(
             f"the run is set up for {wanted} GPUs and this machine has {found}; change trainer.n_gpus_per_node (and "
-            f"with a rollout apart actor_rollout_ref.rollout.n_gpus_per_node)."
+            f"with disaggregated rollout actor_rollout_ref.rollout.n_gpus_per_node)."
         )
 
 
 def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    actor, rollout, reference = (config.actor_rollout_ref[part] for part in ("actor", "rollout", "ref"))
     length = step(config).max_length
     words = f"data.max_prompt_length + data.max_response_length = {length:,} tokens"
     if length > shape.positions:
@@ -149,15 +138,34 @@ def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
             f"set it to at least {length}."
         )
     slices = ulysses_size(config)
-    for setting, limit in {
+    limits = {
         "actor.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
         "rollout.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
-    }.items():
+    }
+    if need_reference_policy(config) and not lora_rank(config):
+        limits["ref.log_prob_max_token_len_per_gpu"] = reference.log_prob_max_token_len_per_gpu
+    for setting, limit in limits.items():
         if actor.use_dynamic_bsz and limit * slices < length:
             raise ValueError(
                 f"actor_rollout_ref.{setting}={limit} holds no response of full length ({words}); "
                 f"set it to at least {-(-length // slices)}."
             )
+
+
+def _check_host_memory(config: DictConfig, shape: ModelShape) -> list[str]:
+    """verl loads tied weights whole, in the precision in which they are kept, in every process of a node at once."""
+    is_tied = shape.root >= shape.vocabulary * shape.hidden
+    if config.trainer.device == "cpu" or not is_tied:
+        return []
+    stored = PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype or "fp32").itemsize
+    loaded = config.trainer.n_gpus_per_node * shape.parameters * stored
+    there = psutil.virtual_memory().total
+    if loaded <= FULL * there:
+        return []
+    return [
+        f"{config.trainer.n_gpus_per_node} processes load the model's tied weights whole, {_gib(loaded)} together, and "
+        f"this machine has {_gib(there)}; use fewer GPUs of a node (trainer.n_gpus_per_node) or more memory."
+    ]
 
 
 def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_bytes: int) -> list[str]:
@@ -185,11 +193,14 @@ def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_b
         "update": "actor.ppo_max_token_len_per_gpu, model.use_fused_kernels=true, "
         "or actor.fsdp_config.ulysses_sequence_parallel_size",
         "log_prob": "rollout.log_prob_max_token_len_per_gpu",
-        "reference": "ref.log_prob_max_token_len_per_gpu",
+        "reference": f"{'rollout' if lora_rank(config) else 'ref'}.log_prob_max_token_len_per_gpu",
+        # When vLLM wakes, CUDA contexts and NCCL are there too.
+        "rollout": "rollout.gpu_memory_utilization, or actor.fsdp_config.param_offload=true and optimizer_offload=true",
     }
+    names = {"update": "update pass", "log_prob": "log-prob pass", "reference": "reference pass", "rollout": "rollout"}
     return [
-        f"the {phase.replace('_', '-')} pass takes about {_gib(getattr(taken, phase))} of a device with "
-        f"{_gib(device_bytes)}; it may run out of memory: lower or set actor_rollout_ref.{remedy}."
+        f"the {names[phase]} takes about {_gib(getattr(taken, phase))} of a device with {_gib(device_bytes)}; it may "
+        f"run out of memory: lower or set actor_rollout_ref.{remedy}."
         for phase, remedy in remedies.items()
         if getattr(taken, phase) > FULL * device_bytes
     ]
@@ -266,30 +277,3 @@ def _table(config: DictConfig, shape: ModelShape, now: Step, taken: Memory, devi
 
 def _gib(number: float) -> str:
     return f"{number / GIB:.1f} GiB" if number >= 0.1 * GIB else f"{number / 2**20:.1f} MiB"
-
-
-@hydra.main(config_path="../../../configs", config_name="trainer", version_base=None)
-def main(config: DictConfig) -> None:
-    try:
-        validate(config)
-        table, warnings = preflight(config)
-        print(table, *(f"warning: {warning}" for warning in warnings), sep="\n")
-        check_devices(config)
-        if address := cluster_address(config):
-            _look_at_cluster(config, address)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-def _look_at_cluster(config: DictConfig, address: str) -> None:
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-    except ConnectionError:
-        print("nodes          not looked at: Ray is not up")
-        return
-    check_nodes(config, lambda text: print(f"nodes          {text}"))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,16 @@
-"""Everything that can be wrong with a run's settings, found before Ray starts. Each error is one sentence.
+"""What can be wrong with the settings themselves: neither data nor model nor the machine is looked at.
 
-verl makes its own checks in `validate_verl`; here are those it makes late, unclearly or not at all.
+verl makes its own checks in `validate_verl`; here are those it makes late, unclearly or not at all. Each error is one
+sentence that names the setting and what to do.
 """
 
+import importlib.util
 import io
 import os
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
@@ -15,31 +18,41 @@ from verl.trainer.ppo.utils import need_critic, need_reference_policy
 from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
-from g2rl.data.check import check_rows
 from g2rl.methods.base import Method
-from g2rl.verify import check_data_sources
 from recipe.g2rl.checks.environment import plugin_registered
 from recipe.g2rl.inputs.columns import computed
 from recipe.g2rl.settings.config import (
+    MODES,
     OWN_ESTIMATOR,
-    REMOTE,
     base_estimator,
-    check_model_path,
     cpus_reserved,
-    data_files,
     strings,
     trainer_devices,
+    trainer_mode,
     ulysses_size,
 )
 from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
-from recipe.g2rl.settings.reward import reward_settings
 
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parents[1] / name), replace=True)
 
+# Estimators of verl's that need more than the score of each response, or no group, and what that is.
+NOT_OUTCOME = {
+    "gae": "a critic, which gives every token a value; use one of verl's estimators for outcomes, as grpo",
+    "remax": "a greedy response to each prompt as a baseline, which verl's V1 trainer does not sample",
+    "gdpo": "several rewards of each response, standardised one by one",
+    "optimal_token_baseline": "actor.calculate_sum_pi_squared, which the log-prob pass of exploration leaves out",
+    "tir_optimal_token_baseline": "actor.calculate_sum_pi_squared, which the log-prob pass of exploration leaves out",
+}
 
-def validate(config: DictConfig) -> None:
-    """Check the whole configuration.
+
+OF_VERL = ("console", "file")  # loggers that need no package
+# The package of a logger that is named otherwise.
+PACKAGES = {"vemlp_wandb": "volcengine_ml_platform"}
+
+
+def check_settings(config: DictConfig) -> list[str]:
+    """Warnings, one sentence each.
 
     Raises:
         ValueError: the first thing found wrong, naming the setting and what to do.
@@ -49,13 +62,13 @@ def validate(config: DictConfig) -> None:
     _check_estimator(config)
     _check_batch(config)
     _check_sharding(config)
-    check_model_path("actor_rollout_ref.model.path", str(config.actor_rollout_ref.model.path))
-    _check_data(config)
+    _check_sampling(config)
     _check_loggers(config)
     _check_checkpoints(config)
     _check_trainer_mode(config)
     _check_machine(config)
     validate_verl(config)
+    return _without_effect(config)
 
 
 def validate_verl(config: DictConfig) -> None:
@@ -64,8 +77,8 @@ def validate_verl(config: DictConfig) -> None:
             validate_config(
                 config=config, use_reference_policy=need_reference_policy(config), use_critic=need_critic(config)
             )
-    except (AssertionError, TypeError) as error:  # verl's checks are assertions; ours are sentences
-        raise ValueError(f"verl refuses the configuration: {error}") from error
+    except (AssertionError, TypeError, InstantiationException) as error:  # verl's checks are assertions, ours sentences
+        raise ValueError(f"verl refuses the configuration: {error.__cause__ or error}") from error
 
 
 def _check_method(config: DictConfig, method: Method) -> None:
@@ -91,6 +104,13 @@ def _check_estimator(config: DictConfig) -> None:
         raise ValueError(
             f"algorithm.adv_estimator={config.algorithm.adv_estimator} is not known; {OWN_ESTIMATOR} is GRPO's "
             f"standardisation, and verl has {', '.join(sorted(ADV_ESTIMATOR_REGISTRY))}."
+        )
+    if name in NOT_OUTCOME:
+        raise ValueError(f"algorithm.adv_estimator={name} needs {NOT_OUTCOME[name]}; exploration cannot use it.")
+    if need_critic(config):
+        raise ValueError(
+            "critic.enable=true: exploration shapes the rewards of whole responses and has no use for a critic; set it "
+            "to false."
         )
 
 
@@ -137,42 +157,36 @@ def _check_sharding(config: DictConfig) -> None:
         raise ValueError(f"{setting} needs actor_rollout_ref.model.use_remove_padding=true.")
 
 
-def _check_data(config: DictConfig) -> None:
-    settings = reward_settings(config)
-    sources: set[str] = set()
-    rows = {"train_files": 0, "val_files": 0}
-    for setting in rows:
-        for path in data_files(config, setting):
-            if not path.is_file():
-                raise ValueError(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
-            found = check_rows(path)
-            sources |= found.data_sources
-            rows[setting] += found.count
-    check_data_sources(sources, settings.verifiers)
-    all_local = not any(path.startswith(REMOTE) for path in strings(config.data.train_files))
-    if all_local and not config.trainer.get("val_only", False):
-        _check_steps(config, rows["train_files"])
-
-
-def _check_steps(config: DictConfig, rows: int) -> None:
-    prompts, trainer = config.data.train_batch_size, config.trainer
-    steps, epochs = trainer.total_training_steps, trainer.total_epochs
-    if config.data.get("train_max_samples", -1) > 0:
-        rows = min(rows, config.data.train_max_samples)
-    if rows < prompts:
-        raise ValueError(f"data.train_files has {rows} rows, too few for one step of data.train_batch_size={prompts}.")
-    if steps and steps > (most := rows // prompts * epochs):
-        raise ValueError(
-            f"trainer.total_training_steps={steps}, but {rows} rows in batches of data.train_batch_size={prompts} make "
-            f"{most} steps in trainer.total_epochs={epochs}; raise the last."
-        )
-
-
 def _check_loggers(config: DictConfig) -> None:
     known = Tracking.supported_backend
     for logger in strings(config.trainer.logger):
         if logger not in known:
             raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
+        package = PACKAGES.get(logger, logger)
+        if logger not in OF_VERL and importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"trainer.logger={logger} needs the package {package}, which is not installed; pip install "
+                f"{package.replace('_', '-')}, or leave it out."
+            )
+
+
+def _check_sampling(config: DictConfig) -> None:
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.temperature <= 0 or rollout.top_k == 1:
+        setting = f"temperature={rollout.temperature}" if rollout.temperature <= 0 else "top_k=1"
+        raise ValueError(
+            f"actor_rollout_ref.rollout.{setting} makes all responses to a prompt the same, so that there is nothing "
+            f"to learn from; the papers sample at temperature 1 and top_k -1."
+        )
+    if (
+        rollout.max_num_batched_tokens
+        and rollout.max_num_seqs
+        and rollout.max_num_batched_tokens < rollout.max_num_seqs
+    ):
+        raise ValueError(
+            f"actor_rollout_ref.rollout.max_num_batched_tokens={rollout.max_num_batched_tokens} is less than "
+            f"actor_rollout_ref.rollout.max_num_seqs={rollout.max_num_seqs}, which vLLM refuses; raise the first."
+        )
 
 
 def _check_checkpoints(config: DictConfig) -> None:
@@ -184,28 +198,26 @@ def _check_checkpoints(config: DictConfig) -> None:
 
 
 def _check_trainer_mode(config: DictConfig) -> None:
-    mode, rollout = config.trainer.v1.trainer_mode, config.actor_rollout_ref.rollout
-    if mode not in ("g2rl_sync", "g2rl_separate_async"):
-        raise ValueError(
-            f"trainer.v1.trainer_mode={mode} is a trainer without exploration; use g2rl_sync or g2rl_separate_async."
-        )
-    if mode == "g2rl_sync":
+    mode, rollout = trainer_mode(config), config.actor_rollout_ref.rollout
+    if mode not in MODES:
+        raise ValueError(f"trainer.v1.trainer_mode={mode} is none of {', '.join(MODES)}.")
+    if mode != "separate_async":
         return
     if rollout.nnodes < 1 or rollout.n_gpus_per_node < 1:
         raise ValueError(
-            "trainer.v1.trainer_mode=g2rl_separate_async needs devices for the rollout alone: set "
+            "trainer.v1.trainer_mode=separate_async needs devices for the rollout alone: set "
             "actor_rollout_ref.rollout.nnodes and actor_rollout_ref.rollout.n_gpus_per_node."
         )
     if rollout.checkpoint_engine.backend == "naive":
         raise ValueError(
             "actor_rollout_ref.rollout.checkpoint_engine.backend=naive moves weights within a device; with "
-            "trainer.v1.trainer_mode=g2rl_separate_async use nccl (on a CPU shared_memory, recipe/g2rl/cpu/weights.py)."
+            "trainer.v1.trainer_mode=separate_async use nccl (on a CPU shared_memory, recipe/g2rl/cpu/weights.py)."
         )
     prompts, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     if prompts != (updates := config.trainer.v1.separate_async.parameter_sync_step) * mini:
         raise ValueError(
             f"data.train_batch_size={prompts} must be trainer.v1.separate_async.parameter_sync_step={updates} x "
-            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} with trainer.v1.trainer_mode=g2rl_separate_async."
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} with trainer.v1.trainer_mode=separate_async."
         )
 
 
@@ -228,3 +240,25 @@ def _check_machine(config: DictConfig) -> None:
                 f"ray_kwargs.ray_init.num_cpus={available} logical CPU slots, but verl will reserve {needed} and wait "
                 f"for them without a word; set it to at least {needed} (they need not be real cores)."
             )
+
+
+def _without_effect(config: DictConfig) -> list[str]:
+    """Settings that people choose for an effect that they do not have here."""
+    actor, warnings = config.actor_rollout_ref.actor, []
+    one_update = config.data.train_batch_size == actor.ppo_mini_batch_size and actor.ppo_epochs == 1
+    low, high = (getattr(actor, f"clip_ratio_{end}", actor.clip_ratio) for end in ("low", "high"))
+    loss = actor.policy_loss.loss_mode
+    if one_update and trainer_mode(config) != "separate_async" and (low != high or loss in ("clip_cov", "kl_cov")):
+        what = f"policy_loss.loss_mode={loss}" if loss != "vanilla" else f"clip_ratio_low={low}, clip_ratio_high={high}"
+        warnings.append(
+            f"actor_rollout_ref.actor.{what} changes nothing: a batch is one mini-batch and one epoch, so the ratio of "
+            f"new to old probabilities is 1; lower ppo_mini_batch_size below data.train_batch_size="
+            f"{config.data.train_batch_size} or raise ppo_epochs."
+        )
+    if base_estimator(config) == "grpo_passk":
+        warnings.append(
+            "algorithm.adv_estimator=grpo_passk is verl's form of arXiv 2503.19595: with binary rewards it gives an "
+            "advantage only where exactly one response of a group is right; exploration=passk is the other method of "
+            "that name (arXiv 2508.10751)."
+        )
+    return warnings

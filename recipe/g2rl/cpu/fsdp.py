@@ -11,7 +11,7 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
 class CPUFSDPEngine(FSDPEngineWithLMHead):
     def _build_fsdp_module(self, module: torch.nn.Module) -> torch.nn.Module:
         # verl offloads a forward-only model to pinned host memory. Here it is in host memory already, and pinning
-        # needs an accelerator: shard it as the actor is sharded. Not needed once verl pins only where one exists.
+        # needs an accelerator: shard it as the actor is sharded. verl 0.9.1 always pins.
         forward_only_config = self.engine_config
         self.engine_config = copy.copy(forward_only_config)
         object.__setattr__(self.engine_config, "forward_only", False)

@@ -13,7 +13,7 @@ def register() -> None:
 
     def receive_copies(self, on_bucket_received) -> None:
         # `tensor.to(device)` copies out of the shared buffer only across devices: on the CPU verl hands out views of it
-        # and then cannot close it. Not needed once verl copies.
+        # and then cannot close it. Not needed once verl (0.9.1 does not) copies.
         receive_weights(
             self, lambda weights, is_last: on_bucket_received([(name, w.clone()) for name, w in weights], is_last)
         )
@@ -23,7 +23,7 @@ def register() -> None:
 
 def _pack_and_keep_weight(self, layer) -> None:
     # vLLM packs the weight for its CPU kernels and drops the original, so that a later update finds nothing to load
-    # into. Keeping it lets verl load and pack again after each update. Not needed once vLLM keeps it on request.
+    # into. Keeping it lets verl load and pack again after each update. vLLM 0.27.1 drops it always.
     from vllm.model_executor.layers.utils import dispatch_cpu_unquantized_gemm
 
     dispatch_cpu_unquantized_gemm(layer, remove_weight=False)

@@ -15,7 +15,7 @@ from recipe.g2rl.driver.monitor import Monitor
 from recipe.g2rl.driver.watchdog import RUN_ID
 from recipe.g2rl.saving.checkpoint_files import STOP_FILE
 from recipe.g2rl.saving.run_log import report
-from recipe.g2rl.settings.config import standalone_devices
+from recipe.g2rl.settings.config import OWN_MODE, standalone_devices, trainer_mode
 
 TOLD_TO_STOP = threading.Event()  # by SIGTERM
 
@@ -36,6 +36,7 @@ def run_trainer(config: DictConfig) -> bool:
 
     runner = _Runner(config)
     auto_set_device(config)
+    config.trainer.v1.trainer_mode = OWN_MODE + trainer_mode(config)  # as recipe.g2rl.trainer registers them
     # Ray's workers inherit it from a Ray that this process starts, but not from a cluster that it joins.
     OmegaConf.update(config, f"ray_kwargs.ray_init.runtime_env.env_vars.{RUN_ID}", os.environ[RUN_ID], force_add=True)
     try:

@@ -1,4 +1,4 @@
-"""The folder of a run: its configuration, its data's fingerprint, its checkpoints; whether a run there may go on."""
+"""The folder of a run: its configuration, hashes of its data, its checkpoints; whether a run there may go on."""
 
 import fcntl
 import hashlib
@@ -18,7 +18,7 @@ CONFIG_FILE = "config.yaml"
 DATA_FILE = "data.json"
 LOCK_FILE = "lock"
 
-# What a run cannot change on its way without becoming another; the rest it may, and says so.
+# A run that goes on must keep these settings. Others may change, and each change is printed.
 SAME_RUN = ("exploration", "algorithm", "actor_rollout_ref.model.path", "data.seed", "data.train_batch_size")
 FREE = ("exploration.log_geometry",)
 
@@ -42,14 +42,14 @@ def check_run_dir(config: DictConfig) -> list[str]:
         changed = [path for path in {**before, **now} if before.get(path) != now.get(path)]
         if changed:
             raise ValueError(
-                f"data.train_files: {changed[0]} is not what {run_dir} was trained on, so its place in the data "
-                f"means nothing; bring the old file back, or name another run_dir."
+                f"data.train_files: {changed[0]} is not the file that {run_dir} was trained on, so the run "
+                f"cannot go on where it stopped in the data; bring the old file back, or name another run_dir."
             )
     return _changes(OmegaConf.load(run_dir / CONFIG_FILE), config) if (run_dir / CONFIG_FILE).exists() else []
 
 
 def write_run_dir(config: DictConfig) -> None:
-    """What the run of this start is: its settings and its data."""
+    """Record the run's settings and the hashes of its data."""
     run_dir = Path(config.run_dir)
     (run_dir / STOP_FILE).unlink(missing_ok=True)
     with atomic_file(run_dir / DATA_FILE) as file:

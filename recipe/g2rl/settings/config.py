@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 # verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
 # storage units hold one; one more has to be free for the actors that need a slot only while they start.
@@ -13,7 +13,32 @@ CPUS_FOR_CONTROL = 2
 REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
 
 
+MODES = ("sync", "colocate_async", "separate_async")  # of verl's V1 trainer
+OWN_MODE = "g2rl_"  # before the name under which verl finds our trainer of each mode
+
 OWN_ESTIMATOR = "g2rl"  # in algorithm.adv_estimator: GRPO's standardisation with a method of ours around it
+
+
+class NotThere(ValueError):
+    """A model or data that this machine does not have."""
+
+
+def with_defaults(config: DictConfig) -> DictConfig:
+    """The configuration with what exploration adds to verl's, for a main file of the user's own."""
+    ours = OmegaConf.load(Path(__file__).parents[1] / "configs" / "base.yaml")
+    assert isinstance(ours, DictConfig)
+    for of_verl in ("defaults", "algorithm", "critic"):
+        del ours[of_verl]
+    OmegaConf.set_struct(config, False)
+    merged = OmegaConf.merge(ours, config)
+    assert isinstance(merged, DictConfig)
+    merged._metadata.flags = config._metadata.flags
+    return merged
+
+
+def trainer_mode(config: DictConfig) -> str:
+    """verl's name of the mode."""
+    return str(config.trainer.v1.trainer_mode).removeprefix(OWN_MODE)
 
 
 def base_estimator(config: DictConfig) -> str:
@@ -29,8 +54,8 @@ def trainer_devices(config: DictConfig) -> int:
 def standalone_devices(config: DictConfig) -> int:
     """Devices of vLLM alone, in verl's mode `separate_async`."""
     rollout = config.actor_rollout_ref.rollout
-    apart = config.trainer.v1.trainer_mode.endswith("separate_async")
-    return rollout.nnodes * rollout.n_gpus_per_node if apart else 0
+    disaggregated = trainer_mode(config) == "separate_async"
+    return rollout.nnodes * rollout.n_gpus_per_node if disaggregated else 0
 
 
 def cpus_reserved(config: DictConfig) -> int:
@@ -76,7 +101,8 @@ def strings(value: object) -> list[str]:
 def check_model_path(setting: str, path: str) -> None:
     """
     Raises:
-        ValueError: `path` is neither a Hugging Face model folder nor the name of a model that can be reached.
+        NotThere: `path` does not exist, or is a name that cannot be reached.
+        ValueError: it is a folder and no Hugging Face model.
     """
     folder = Path(path).expanduser()
     if folder.is_dir():
@@ -85,9 +111,9 @@ def check_model_path(setting: str, path: str) -> None:
         return
     looks_like_hub_name = path.count("/") == 1 and path[0] not in "./~"
     if not looks_like_hub_name:
-        raise ValueError(f"{setting}={path} does not exist.")
+        raise NotThere(f"{setting}={path} does not exist.")
     if os.environ.get("HF_HUB_OFFLINE") == "1" and not _in_hub_cache(path):
-        raise ValueError(
+        raise NotThere(
             f"{setting}={path} is not in the local Hugging Face cache and HF_HUB_OFFLINE=1 forbids to download it."
         )
 

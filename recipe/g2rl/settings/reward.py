@@ -1,11 +1,13 @@
 """`reward.reward_kwargs`: the settings of this project's reward manager."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from g2rl.verify import verifier_table
+from g2rl.verify.code import CodeSettings
 
 
 @dataclass
@@ -27,9 +29,11 @@ class RewardSettings:
     """`reward.reward_kwargs`.
 
     max_resp_len: length limit of a response in tokens; a response that reaches it without an end token is wrong.
-    verifiers: data source -> "math" or "choice", for sources that the built-in table does not name.
+    verifiers: data source -> "math", "choice" or "code", for sources that the built-in table does not name.
     timeout_s: wall-clock limit of one comparison; past it the answer is wrong.
     pool_workers, memory_mb: verifier processes of each reward worker, and the address space of each.
+    code: limits and isolation of programs, see `g2rl.verify.code.CodeSettings`; here a program's tests may take 60
+        seconds of processor time together unless `total_timeout_s` says otherwise.
     """
 
     max_resp_len: int
@@ -37,6 +41,7 @@ class RewardSettings:
     timeout_s: float = 5.0
     pool_workers: int = 2
     memory_mb: int = 1024
+    code: dict[str, Any] = field(default_factory=dict)
     overlong_buffer_cfg: OverlongBuffer = field(default_factory=OverlongBuffer)
 
     def __post_init__(self) -> None:
@@ -50,6 +55,20 @@ class RewardSettings:
                 f"({self.max_resp_len}), or set enable to False."
             )
         verifier_table(self.verifiers)
+        _ = self.code_settings
+
+    @property
+    def code_settings(self) -> CodeSettings:
+        try:
+            return CodeSettings(**{"total_timeout_s": 60.0, **self.code})
+        except TypeError:
+            known = [field.name for field in fields(CodeSettings)]
+            unknown = sorted(self.code.keys() - known)
+            raise ValueError(
+                f"reward.reward_kwargs.code.{unknown[0]} does not exist; there are {', '.join(known)}."
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"reward.reward_kwargs.{error}") from None
 
 
 def reward_settings(config: DictConfig) -> RewardSettings:
@@ -58,10 +77,12 @@ def reward_settings(config: DictConfig) -> RewardSettings:
     Raises:
         ValueError: a setting that does not exist, or a value that it cannot take; names both.
     """
+    given = OmegaConf.to_container(config.reward.get("reward_kwargs") or OmegaConf.create({}), resolve=True)
+    assert isinstance(given, dict)
+    if "max_resp_len" not in given:
+        given["max_resp_len"] = config.actor_rollout_ref.rollout.response_length
     try:
-        given = OmegaConf.to_container(config.reward.reward_kwargs, resolve=True)
-        merged = OmegaConf.merge(OmegaConf.structured(RewardSettings), given)
-        settings = OmegaConf.to_object(merged)
+        settings = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(RewardSettings), given))
     except OmegaConfBaseException as error:
         raise ValueError(f"reward.reward_kwargs.{error.full_key}: {str(error.msg).splitlines()[0]}") from None
     assert isinstance(settings, RewardSettings)

@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
-from recipe.g2rl.checks.settings import validate
+from g2rl.models.tokenizer import build_tokenizer
+from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.settings.config import cpus_reserved
 
 ROOT = Path(__file__).parents[3]
@@ -22,6 +23,7 @@ def inputs(tmp_path_factory):
     """A model folder and data files that are fine as far as the checks look."""
     folder = tmp_path_factory.mktemp("inputs")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     return {
         "model": folder / "model",
@@ -42,6 +44,10 @@ def composed(inputs, *overrides: str):
                 *overrides,
             ],
         )
+
+
+def validate(config):
+    return check_run(config, everything=True)
 
 
 @pytest.mark.parametrize("exploration", ["grpo", "entropy", "evol", "g2rl", "progrpo"])
@@ -67,8 +73,11 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
         ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
-        ("trainer.v1.trainer_mode=sync", ["trainer_mode=sync", "g2rl_sync"]),
-        ("trainer.v1.trainer_mode=g2rl_separate_async", ["rollout.n_gpus_per_node"]),
+        ("trainer.v1.trainer_mode=async", ["trainer_mode=async", "sync, colocate_async, separate_async"]),
+        ("algorithm.adv_estimator=gae", ["algorithm.adv_estimator=gae", "critic"]),
+        ("critic.enable=true", ["critic.enable=true", "false"]),
+        ("reward.custom_reward_function.path=/no/such/file.py", ["custom_reward_function.path", "does not exist"]),
+        ("trainer.v1.trainer_mode=separate_async", ["rollout.n_gpus_per_node"]),
         ("actor_rollout_ref.actor.checkpoint.async_save=true", ["async_save=true", "set it to false"]),
         (f"{ULYSSES}=2", [f"{ULYSSES}=2", "does not divide the 1 devices"]),
         ("ray_kwargs.ray_init.num_cpus=4", ["ray_kwargs.ray_init.num_cpus=4", "at least"]),

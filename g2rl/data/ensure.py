@@ -1,0 +1,29 @@
+"""The parquet files that a task of configs/task names, made where they are missing."""
+
+import sys
+from pathlib import Path
+
+from g2rl.data.__main__ import main
+
+OWN = ("jsonl", "code_jsonl")  # made from a file of the user's
+WITH_VALIDATION = ("arithmetic", "programs", *OWN)  # a training and a validation file
+
+
+def ensure(name: str, out: str, source: str | None = None, max_tests: int | None = None) -> list[Path]:
+    """The files of the set `name` in the folder `out`; a set of the user's is made anew, any other once.
+
+    Args:
+        max_tests: how many tests of a programming problem are kept.
+
+    Raises:
+        ValueError: `source` is missing for a set of the user's, or the set cannot be made.
+    """
+    if name in OWN and source is None:
+        raise ValueError(f"task={name} trains on a file of yours: set DATA_FILE=problems.jsonl in front.")
+    paths = [Path(out) / f"{part}.parquet" for part in (("train", "val") if name in WITH_VALIDATION else (name,))]
+    if name in OWN or not all(path.is_file() for path in paths):
+        print(f"preparing the data of {name}", file=sys.stderr, flush=True)
+        given = {"--source": source, "--max-tests": max_tests}
+        options = [part for option, value in given.items() if value is not None for part in (option, str(value))]
+        main([name, "--out", out, *options])
+    return paths

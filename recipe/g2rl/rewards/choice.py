@@ -1,0 +1,87 @@
+"""Whose reward counts: what the user names, else this project's verifiers or verl's scorers by data source."""
+
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+from verl.utils import reward_score
+
+from g2rl.verify import check_data_sources, verifier_table
+from g2rl.verify.code import probe
+from recipe.g2rl.rewards import isolated
+from recipe.g2rl.settings.reward import reward_settings
+
+CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")  # verl would run programs to find out
+OWN_MANAGER = "VerifiedRewardManager"
+OWN_GAP = 2.0  # between +1 and −1
+
+
+def choose_reward(config: DictConfig, sources: set[str]) -> str:
+    """Enter into the configuration whose reward counts, and say it in one line.
+
+    In this order: a reward function of the user's (`reward.custom_reward_function`), a reward model, a reward manager
+    other than verl's default with verl's scorers, this project's verifiers where they know all data sources, verl's
+    scorers where these do. Functions run in processes of their own (`recipe.g2rl.rewards.isolated`).
+
+    Args:
+        sources: the data sources that the data files name.
+
+    Raises:
+        ValueError: nobody knows a data source, or the function's file does not exist.
+    """
+    reward = config.reward
+    if reward.custom_reward_function.path:
+        path = str(reward.custom_reward_function.path)
+        if not path.startswith("pkg://") and not Path(path).expanduser().is_file():
+            raise ValueError(f"reward.custom_reward_function.path={path} does not exist.")
+        name = reward.custom_reward_function.name
+        isolated.check(path, name, config.reward_limits.memory_mb)
+        _isolate(config, path, name)
+        return f"rewards: {name} of {path}"
+    if reward.reward_model.enable:
+        return f"rewards: the reward model {reward.reward_model.model_path}"
+    named = reward.reward_manager.source != "register" or reward.reward_manager.name != "naive"
+    settings = reward_settings(config) if not named else None
+    table = verifier_table(settings.verifiers) if settings else {}
+    if settings and sources <= table.keys():
+        with open_dict(config):
+            reward.reward_manager.update(source="importlib", name=OWN_MANAGER)
+            reward.reward_manager.module.path = "pkg://recipe.g2rl.reward_manager"
+            config.reward_gap = config.reward_gap or OWN_GAP
+        line = f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"
+        if any(table[source] == "code" for source in sources):
+            line += f"; {probe(settings.code_settings)}"
+        return line
+    unknown = sorted(source for source in sources if not _verl_scores(source))
+    if unknown:
+        if settings:
+            check_data_sources(sources - {s for s in sources if _verl_scores(s)}, settings.verifiers)
+        raise ValueError(
+            f"verl has no scorer for data source {unknown[0]!r}; name a function in reward.custom_reward_function.path."
+        )
+    if not reward.sandbox_fusion.url:
+        _isolate(config, "pkg://verl.utils.reward_score", "default_compute_score")
+    return f"rewards: verl's scorers for {', '.join(sorted(sources))}, reward manager {reward.reward_manager.name}"
+
+
+def _isolate(config: DictConfig, path: str, name: str) -> None:
+    """Put our function in the user's place, with the user's among its arguments: verl's managers call it as they do."""
+    function = config.reward.custom_reward_function
+    kwargs = OmegaConf.to_container(function.get("reward_kwargs") or OmegaConf.create({}), resolve=True)
+    limits = OmegaConf.to_container(config.reward_limits, resolve=True)
+    with open_dict(config):
+        function.path = str(Path(isolated.__file__))
+        function.name = "compute_score"
+        function.reward_kwargs = {"user_path": path, "user_name": name, "user_kwargs": kwargs, "limits": limits}
+
+
+def _verl_scores(source: str) -> bool:
+    """Whether verl's `default_compute_score` knows the data source; it says so by raising."""
+    if source in CODE_SOURCES:
+        return True
+    try:
+        reward_score.default_compute_score(source, "", "0")
+    except NotImplementedError:
+        return False
+    except Exception:
+        return True
+    return True
