@@ -32,7 +32,8 @@ class Prefix:
     def cache_of(self, prompts_N: Tensor) -> DynamicCache:
         """A cache of its own for each of the given prompts."""
         cache = DynamicCache()
-        for number, layer in enumerate(self.cache.layers):
+        layers: Any = self.cache.layers
+        for number, layer in enumerate(layers):
             cache.update(layer.keys[prompts_N], layer.values[prompts_N], number)
         return cache
 

@@ -87,7 +87,9 @@ class Laboratory:
         )
 
     def texts(self, responses: Responses) -> list[str]:
-        return self.tokenizer.batch_decode(responses.split(responses.tokens), skip_special_tokens=True)
+        return self.tokenizer.batch_decode(
+            [row.tolist() for row in responses.split(responses.tokens)], skip_special_tokens=True
+        )
 
     def correct(self, responses: Responses, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[str]]:
         """[N] is it right (a response that was cut off is not), [N] has it an answer, and the texts."""
@@ -204,7 +206,7 @@ class Laboratory:
             of_step.append(metrics | {"actor/grad_norm": norm})
         self.schedule.step()
         means = {name: sum(one[name] for one in of_step) / len(of_step) for name in of_step[0]}
-        return means | {"actor/lr": self.schedule.get_last_lr()[0]}
+        return means | {"actor/lr": float(self.schedule.get_last_lr()[0])}
 
     # ------------------------------------------------------------------ validation
 
