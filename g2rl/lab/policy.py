@@ -33,7 +33,7 @@ class Prefix:
         """A cache of its own for each of the given prompts."""
         cache = DynamicCache()
         for number, layer in enumerate(self.cache.layers):
-            cache.update(layer.keys[prompts_N], layer.values[prompts_N], number)
+            cache.update(layer.keys[prompts_N], layer.values[prompts_N], number)  # type: ignore[union-attr, index]
         return cache
 
 

@@ -26,7 +26,7 @@ def compose_lab(overrides: Sequence[str]) -> tuple[DictConfig, str]:
         config = compose("lab", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)  # run_dir is made of Hydra's choices
     task = str(config.hydra.runtime.choices.task)
-    plain = OmegaConf.masked_copy(config, [name for name in config if name != "hydra"])
+    plain = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     OmegaConf.resolve(plain)
     return plain, task
 

@@ -126,7 +126,7 @@ def table_of_ends(groups: Mapping[str, Sequence[Run]]) -> str:
     rows = [["setting", "seeds", *MEASURES, "entropy, nats"]]
     for name, runs in groups.items():
         ends = [spread([end(run, measure) for run in runs], "@" in measure) for measure in MEASURES]
-        entropies = [np.mean([value for _, value in run.metrics["actor/entropy"][-10:]]) for run in runs]
+        entropies = [float(np.mean([value for _, value in run.metrics["actor/entropy"][-10:]])) for run in runs]
         rows.append([name, str(len(runs)), *ends, spread(entropies, False)])
     return markdown_table(rows)
 

@@ -86,7 +86,9 @@ class Laboratory:
         )
 
     def texts(self, responses: Responses) -> list[str]:
-        return self.tokenizer.batch_decode(responses.split(responses.tokens), skip_special_tokens=True)
+        return self.tokenizer.batch_decode(
+            [row.tolist() for row in responses.split(responses.tokens)], skip_special_tokens=True
+        )
 
     def correct(self, responses: Responses, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[str]]:
         """[N] is it right (a response that was cut off is not), [N] has it an answer, and the texts."""
@@ -178,7 +180,7 @@ class Laboratory:
 
     def update(
         self, prompts: Sequence[Sequence[int]], responses: Responses, old_T: Tensor, advantages_N: Tensor
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         actor, temperature = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout.temperature
         ref_T = torch.zeros_like(old_T)
         if actor.use_kl_loss:
