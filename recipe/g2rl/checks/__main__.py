@@ -11,10 +11,10 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
+from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
 from recipe.g2rl.checks.run import check_run
-from recipe.g2rl.driver.arguments import check_arguments
 from recipe.g2rl.settings.config import with_defaults
 
 
