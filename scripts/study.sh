@@ -7,7 +7,5 @@ cd "$ROOT"
 setup_cpu_env
 quiet_environment
 export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-G2RL_MODEL_PATH=$("$PYTHON" -m g2rl.models --out "$CACHE" | tail -n 1)
-export G2RL_MODEL_PATH
 "$PYTHON" -m g2rl.lab.study "$@"
 exec "$PYTHON" -m g2rl.lab.tables

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.utils import instantiate
 from torch import Tensor
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -44,7 +45,7 @@ class Laboratory:
         if task not in TASKS:
             raise ValueError(f"task={task} is not in the laboratory, which has {', '.join(TASKS)}.")
         self.config, self.method, self.task = config, method, task
-        folder = config.actor_rollout_ref.model.path
+        folder = config.actor_rollout_ref.model.path or instantiate(config.prepare.model, cache=Path(config.cache))
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         check_plain_logits(self.model.config.get_text_config())
         self.reference = copy.deepcopy(self.model).requires_grad_(False)
