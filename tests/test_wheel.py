@@ -100,7 +100,8 @@ def test_a_step_is_trained_from_an_empty_folder(installed, environment, tmp_path
     environment |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1"}
     environment |= {"G2RL_CACHE": os.environ.get("G2RL_CACHE", str(ROOT / ".cache"))}
     arguments = ["exploration=g2rl", "run_dir=run", "trainer.total_training_steps=1", "data.val_max_samples=8"]
-    arguments += ["data.train_batch_size=4", "actor_rollout_ref.rollout.n=4", "trainer.save_freq=-1"]
+    arguments += ["data.train_batch_size=4", "actor_rollout_ref.actor.ppo_mini_batch_size=4"]
+    arguments += ["actor_rollout_ref.rollout.n=4", "trainer.save_freq=-1"]
     shown = _run(str(installed), "-m", "recipe.g2rl.main", *arguments, cwd=tmp_path, env=environment)
     assert "step 1/1" in shown
     last = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
