@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
 from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
 from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
@@ -38,6 +39,11 @@ def main() -> int:
 
     A run that failed is started again, from its newest checkpoint, up to `MAX_RESTARTS` times (environment; default 0).
     """
+    try:
+        check_installation()  # before anything of verl's is imported or composed
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     _find_groups_from_other_folders()
