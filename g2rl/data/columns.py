@@ -28,7 +28,8 @@ def recognise(rows: Sequence[Row], where: str, chosen: Mapping[str, str] | None 
         ValueError: a column is not there, or two candidates disagree; names the row, counted from 0.
     """
     chosen = chosen or {}
-    found, sources = [], {"problem": set(), "answer": set()}
+    found: list[Row] = []
+    sources: dict[str, set[str]] = {"problem": set(), "answer": set()}
     for number, row in enumerate(rows):
         place = f"{where}, row {number}"
         read = {}

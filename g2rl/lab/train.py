@@ -181,7 +181,7 @@ class Laboratory:
 
     def update(
         self, prompts: Sequence[Sequence[int]], responses: Responses, old_T: Tensor, advantages_N: Tensor
-    ) -> dict[str, float]:
+    ) -> dict[str, Any]:
         actor, temperature = self.config.actor_rollout_ref.actor, self.config.actor_rollout_ref.rollout.temperature
         ref_T = torch.zeros_like(old_T)
         if actor.use_kl_loss:

@@ -35,15 +35,18 @@ def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tup
     return [row for _, row in last.values()], [-1 if session is None else place[session] for session in sessions]
 
 
-def add_to_scores(scores: Any, rows: Sequence[int], change: Tensor) -> Tensor:
-    """Scores with `change` [R] added to the last token of the given rows, where verl puts a response's score.
+def add_to_scores(scores: Any, place: Sequence[int], change: Tensor) -> Tensor:
+    """Scores with each session's `change` [R] added to all its rows, at the last token, where verl puts the score.
+
+    verl gives all outputs of a session the score of the last one. Its GRPO reads that one alone, its other estimators
+    read all of them.
 
     Args:
         scores: nested [N, response length] float32.
+        place: [N] as `response_rows` gives it.
     """
     values = scores.values().clone()
-    last_N = scores.offsets()[1:] - 1
-    values[last_N[list(rows)]] += change.to(values.dtype)
+    values[scores.offsets()[1:] - 1] += _of_rows(place, change).to(values.dtype)
     return torch.nested.nested_tensor_from_jagged(values, scores.offsets())
 
 
@@ -64,7 +67,11 @@ def add_to_advantages(advantages: Any, mask: Any, place: Sequence[int], change: 
         advantages, mask: nested [N, response length].
         place: [N] as `response_rows` gives it.
     """
-    change_N = torch.cat([change, change.new_zeros(1)])[torch.tensor(place)]  # −1 is the last: padding
-    change_T = change_N.repeat_interleave(advantages.offsets().diff())
+    change_T = _of_rows(place, change).repeat_interleave(advantages.offsets().diff())
     values = advantages.values() + change_T.to(advantages.dtype) * mask.values()
     return torch.nested.nested_tensor_from_jagged(values, advantages.offsets())
+
+
+def _of_rows(place: Sequence[int], change: Tensor) -> Tensor:
+    """[N] the change of each row's session; 0 for padding, whose place −1 is the one behind all."""
+    return torch.cat([change, change.new_zeros(1)])[torch.tensor(place)]

@@ -18,11 +18,12 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
-from recipe.g2rl.driver.arguments import check_arguments
+from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
-from recipe.g2rl.driver.errors import WrongCluster, in_one_line
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
 from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.errors.one_line import WrongCluster, in_one_line
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
@@ -38,6 +39,11 @@ def main() -> int:
 
     A run that failed is started again, from its newest checkpoint, up to `MAX_RESTARTS` times (environment; default 0).
     """
+    try:
+        check_installation()  # before anything of verl's is imported or composed
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     _find_groups_from_other_folders()

@@ -122,7 +122,7 @@ class ExplorationHooks(WholeCheckpoints):
         if self.config.reward_gap is None:
             self._reward_gap = verdicts.reward_gap(scores_R, samples.correct) or self._reward_gap
         if change_R.any():
-            _put(batch, rm_scores=add_to_scores(scores, rows, change_R * (self._reward_gap / 2)))
+            _put(batch, rm_scores=add_to_scores(scores, session_of_row, change_R * (self._reward_gap / 2)))
         batch = super()._compute_advantage(batch, metrics)
         if change_R.any():
             _put(batch, rm_scores=scores)  # what verl logs of a step is the user's own reward

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from recorded import check_advantages, metrics, probed, samples_of
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from oracle import check_advantages, check_step, check_two_steps, metrics, probed, recompute, samples_of
+from transformers import AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model
 from g2rl.methods.evol import EVOL
@@ -41,44 +41,6 @@ DIFFERS = re.compile("^timing|perf/|seconds|^val-.*(best|worst|maj)@")
 
 LOGGED = ["cosine_mean", "negative_pair_share", "score_mean", "score_std", "clipped_share", "uniform_group_share"]
 LOGGED += ["shaped_reward_min", "shaped_reward_mean", "shaped_reward_max"]
-
-
-def check_two_steps(run_dir: Path, logged: str) -> None:
-    """Both steps are in the log, with what the method adds to it, and no number is NaN."""
-    records = metrics(run_dir)
-    assert [record["step"] for record in records] == [1, 2]
-    for record in records:
-        assert logged in record["data"]
-        assert all(value == value for value in record["data"].values()), "a NaN"
-
-
-def recompute(model_path: Path, prompt: torch.Tensor, response: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """Log-probs of the prompt's tokens but the first and of the response's [L], and the response's feature [H].
-
-    One sequence at a time, by autograd at the LM head's input.
-    """
-    model = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32)
-    tokens = torch.cat([prompt, response])
-    with torch.no_grad():
-        hidden = model.model(tokens[None]).last_hidden_state[0]
-    hidden = hidden[:-1].double().requires_grad_()
-    log_probs = torch.log_softmax(hidden @ model.lm_head.weight.detach().double().T, dim=-1)
-    log_probs = log_probs[torch.arange(len(tokens) - 1), tokens[1:]]
-    log_probs[len(prompt) - 1 :].sum().backward()
-    of_prompt, of_response = log_probs.detach().split([len(prompt) - 1, len(response)])
-    return of_prompt, of_response, hidden.grad[len(prompt) - 1 :].mean(dim=0)
-
-
-def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = True) -> None:
-    rows = probed(run_dir, step)
-    for i in range(len(rows["prompts"])):
-        _, log_probs, feature = recompute(model_path, rows["prompts"][i], rows["responses"][i])
-        torch.testing.assert_close(rows["old_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
-        if same_policy:  # vLLM computes with the same weights
-            torch.testing.assert_close(rows["rollout_log_probs"][i].double(), log_probs, atol=1e-3, rtol=0)
-        cosine = torch.cosine_similarity(rows["features"][i].double(), feature, dim=0)
-        assert cosine >= 0.9999, (step, i, cosine)
-        torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
 
 
 def test_one_rank_survives_kill_and_resumes(stack):
@@ -146,7 +108,8 @@ def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
     models = [Path(run.environment["G2RL_MODEL_PATH"]), run.run_dir / "checkpoints/global_step_1/actor/huggingface"]
     for step, model in enumerate(models, start=1):
         rows = probed(run.run_dir, step)
-        pairs = [recompute(model, p, r) for p, r in zip(rows["prompts"], rows["responses"], strict=True)]
+        names = ("prompts", "responses", "response_mask")
+        pairs = [recompute(model, *row) for row in zip(*(rows[name] for name in names), strict=True)]
         last = torch.zeros(1, dtype=torch.float64)  # of what would follow the last token
         columns = {
             "log_probs": [torch.cat([prompt, response, last]).float() for prompt, response, _ in pairs],

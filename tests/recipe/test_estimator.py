@@ -28,12 +28,14 @@ def test_a_response_is_the_last_output_of_its_session():
     assert (rows, session_of_row) == ([1], [0, 0, 0])
 
 
-def test_scores_change_at_the_last_token_of_the_responses():
-    scores = nested([torch.tensor([0.0, -0.1, 1.0]), torch.tensor([-1.0]), torch.zeros(2)])
-    changed = add_to_scores(scores, [0, 1], torch.tensor([0.5, 0.25]))
+def test_scores_change_at_the_last_token_of_every_row_of_a_session():
+    """Also of the earlier ones, which verl's estimators other than GRPO read, but not of padding."""
+    scores = nested([torch.tensor([0.0, -0.1, 1.0]), torch.tensor([-1.0]), torch.tensor([0.0, 1.0]), torch.zeros(2)])
+    changed = add_to_scores(scores, [0, 1, 0, -1], torch.tensor([0.5, 0.25]))
     assert [row.tolist() for row in changed.unbind()] == [
         torch.tensor([0.0, -0.1, 1.5]).tolist(),
         [-0.75],
+        [0.0, 1.5],
         [0.0, 0.0],
     ]
     assert scores.unbind()[0][-1] == 1.0  # the user's own stay as they are

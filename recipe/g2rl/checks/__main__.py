@@ -11,10 +11,11 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
+from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
 from recipe.g2rl.checks.run import check_run
-from recipe.g2rl.driver.arguments import check_arguments
 from recipe.g2rl.settings.config import with_defaults
 
 
@@ -22,6 +23,7 @@ from recipe.g2rl.settings.config import with_defaults
 def main(config: DictConfig) -> None:
     config = with_defaults(config)
     try:
+        check_installation()
         report = check_run(config, everything=False)
         print(report.table, *report.notes, *(f"warning: {warning}" for warning in report.warnings), sep="\n")
         check_devices(config)

@@ -29,6 +29,22 @@ def wrong_versions() -> list[str]:
     return [words for line in requires("g2rl") or [] if (words := _unmet(Requirement(line), extra=""))]
 
 
+def check_installation() -> None:
+    """
+    Raises:
+        ValueError: verl would not find the plugin, or what this project requires is not there in the version wanted.
+    """
+    if not plugin_registered():
+        raise ValueError(
+            "the plugin is not installed where verl looks for it; run `pip install --no-deps -e .` in a checkout of "
+            "this project, or install its wheel."
+        )
+    if wrong := wrong_versions():
+        raise ValueError(
+            f"{wrong[0]}; install it, or all of requirements/gpu.txt (on a CPU requirements/cpu.lock) of this project."
+        )
+
+
 def unpinned_versions() -> list[str]:
     """What verl pins for GPUs and is there in another version."""
     pins = [Requirement(line) for line in requires("verl") or []]

@@ -19,7 +19,6 @@ from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.methods.base import Method
-from recipe.g2rl.checks.environment import plugin_registered
 from recipe.g2rl.inputs.columns import computed
 from recipe.g2rl.settings.config import (
     MODES,
@@ -222,8 +221,6 @@ def _check_trainer_mode(config: DictConfig) -> None:
 
 
 def _check_machine(config: DictConfig) -> None:
-    if not plugin_registered():
-        raise ValueError("the plugin is not installed where verl looks for it; run `pip install --no-deps -e .` here.")
     on_cpu = os.environ.get("VERL_PLATFORM") == "cpu"
     if on_cpu and PlatformRegistry.get("cpu") is None:
         raise ValueError("the plugin did not load (import recipe.g2rl.plugin says why), so verl has no CPU platform.")

@@ -7,7 +7,7 @@ from omegaconf import open_dict
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.v1 import PPOTrainer
 
-from recipe.g2rl.driver.errors import in_one_line
+from recipe.g2rl.errors.one_line import in_one_line
 from recipe.g2rl.saving.checkpoint_files import INCOMPLETE, STOP_FILE, newest_whole, publish, remove_old
 from recipe.g2rl.saving.run_log import report
 

@@ -20,19 +20,21 @@ class Probe(CheckpointCallback):
         if os.environ.get("PROBE_FAILS_AT_STEP") == str(global_step):
             raise RuntimeError(f"the probe fails at step {global_step}")
         rows = {name: [] for name in [*FIELDS, *(trainer.method.inputs & VECTORS), "response_mask", *NOT_TENSORS]}
+        keys = []
         for key, tag in tq.kv_list("train")["train"].items():
-            if tag.get("is_prompt", False):
+            if tag.get("is_prompt", False) or tag.get("is_padding", False):
                 continue
             data = tq.kv_batch_get(keys=[key], partition_id="train", select_fields=list(rows))
             if "old_log_probs" not in data.keys():  # noqa: SIM118  (sampled for a later step)
                 continue
+            keys.append(key)
             for name, values in rows.items():
                 values.append(data[name][0] if name in NOT_TENSORS else data[name][0].clone())
         mask = pad_sequence(rows["response_mask"], batch_first=True)
         scores = pad_sequence(rows["rm_scores"], batch_first=True)
         grpo, _ = compute_grpo_outcome_advantage(scores, mask, rows["uid"])
         rows["grpo"] = [row[: len(response)] for row, response in zip(grpo, rows["responses"], strict=True)]
-        torch.save(rows, Path(self.config.run_dir) / f"probe_{global_step}.pt")
+        torch.save(rows | {"keys": keys}, Path(self.config.run_dir) / f"probe_{global_step}.pt")
 
 
 class Prompts(CheckpointCallback):

@@ -14,12 +14,12 @@ from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row
 from g2rl.models.tokenizer import CHAT_TEMPLATE, build_tokenizer
+from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data
 from recipe.g2rl.checks.machine import check_machine
 from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
-from recipe.g2rl.driver.arguments import check_arguments
 
 ROOT = Path(__file__).parents[3]
 

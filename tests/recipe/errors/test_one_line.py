@@ -4,7 +4,7 @@ import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 from torch import OutOfMemoryError
 
-from recipe.g2rl.driver.errors import in_one_line
+from recipe.g2rl.errors.one_line import in_one_line
 
 CUDA_TAIL = (
     "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be "

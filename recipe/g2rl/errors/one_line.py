@@ -4,7 +4,7 @@ import re
 
 from ray.exceptions import RayActorError
 
-from recipe.g2rl.driver.known_errors import KNOWN
+from recipe.g2rl.errors.known import KNOWN
 
 POINTS_ELSEWHERE = re.compile(
     r"see (the )?(root cause|log|error|stack ?trace)s? above|terminal groups with no material", re.I
