@@ -8,4 +8,4 @@ setup_cpu_env
 quiet_environment
 export HF_HUB_OFFLINE=${HF_HUB_OFFLINE:-1} OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 "$PYTHON" -m g2rl.lab.study "$@"
-exec "$PYTHON" -m g2rl.lab.tables
+[[ " $* " == *" --list "* ]] || "$PYTHON" -m g2rl.lab.tables
