@@ -20,6 +20,7 @@ from pathlib import Path
 
 import torch
 from token_pass_measure import HIDDEN, VOCABULARY, compare, report
+from token_pass_variants import variants as other_ways
 
 from g2rl.features import gradient_features
 from g2rl.ops import token_pass
@@ -72,7 +73,7 @@ def others(hidden, weight, token_ids, device: str) -> dict[str, Callable[[], obj
 
 
 @torch.no_grad()
-def measure(model: str, tokens: int, device: str, dtype: torch.dtype, repeats: int) -> list[dict]:
+def measure(model: str, tokens: int, device: str, dtype: torch.dtype, repeats: int, with_variants: bool) -> list[dict]:
     H = HIDDEN[model]
     generator = torch.Generator(device).manual_seed(0)
     hidden = torch.randn(tokens, H, generator=generator, device=device).to(dtype)
@@ -83,9 +84,13 @@ def measure(model: str, tokens: int, device: str, dtype: torch.dtype, repeats: i
         **{f"{FLOOR}, {n} at a time": partial(lm_head_product, hidden, weight, n) for n in CHUNKS if n <= tokens},
         "pass without feature": lambda: token_pass(hidden, weight, token_ids, with_features=False),
         "pass with feature": lambda: gradient_features(hidden, weight, token_ids, sequence_ids, SEQUENCES),
-        **others(hidden, weight, token_ids, device),
-        "materialised, token-wise feature": lambda: materialised(hidden, weight, token_ids, sequence_ids),
     }
+    if with_variants:
+        tensors = {"hidden_TH": hidden, "weight_VH": weight, "token_ids_T": token_ids, "sequence_ids_T": sequence_ids}
+        variants |= other_ways(device, num_sequences=SEQUENCES, **tensors)
+    else:
+        variants |= others(hidden, weight, token_ids, device)
+        variants["materialised, token-wise feature"] = lambda: materialised(hidden, weight, token_ids, sequence_ids)
     results = compare(variants, repeats, device)
     plain = results["pass without feature"]["best_ms"]
     floor = min(result["best_ms"] for name, result in results.items() if name.startswith(FLOOR) and result)
@@ -106,13 +111,16 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=HIDDEN, default=list(HIDDEN))
     parser.add_argument("--tokens", nargs="+", type=int, default=[2048, 8192, 16384, 65536])
     parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--variants", action="store_true", help="other ways through the pass instead of other kernels")
     parser.add_argument("--out", type=Path, help="the CSV; by default beside this file")
     args = parser.parse_args()
     if not args.small and not torch.cuda.is_available():
         parser.error("this machine has no CUDA device; --small runs on the CPU.")
     device, dtype = ("cpu", torch.float32) if args.small else ("cuda", torch.bfloat16)
     shapes = [("Qwen3-0.6B", 2048)] if args.small else [(m, t) for m in args.models for t in args.tokens]
-    rows = [row for model, tokens in shapes for row in measure(model, tokens, device, dtype, args.repeats)]
+    rows = [
+        row for model, tokens in shapes for row in measure(model, tokens, device, dtype, args.repeats, args.variants)
+    ]
     report(rows, args.out or Path(__file__).with_name(f"token_pass_{device}.csv"), device)
 
 

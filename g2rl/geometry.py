@@ -20,6 +20,19 @@ def has_direction(features_NH: Tensor) -> Tensor:
     return norm_N.isfinite() & (norm_N > SMALLEST_NORM)
 
 
+def require_directions(embeddings_ND: Tensor) -> None:
+    """
+    Raises:
+        ValueError: a sentence embedding without a direction; what it is compared with would be arbitrary.
+    """
+    broken = (~has_direction(embeddings_ND)).nonzero().flatten().tolist()
+    if broken:
+        raise ValueError(
+            f"The embedding model returned zero or non-finite vectors for {len(broken)} of {len(embeddings_ND)} "
+            f"responses (first: row {broken[0]}); novelty is undefined without them."
+        )
+
+
 def group_cosines(features_NH: Tensor, group_ids_N: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yields (rows [G, M] int64, cosines [G, M, M] float64) for blocks of groups of one size, until none is left.
 

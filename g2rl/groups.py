@@ -5,6 +5,7 @@ Shape suffixes: N rows of the batch, G groups of one size, M members of such a g
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,3 +34,17 @@ def in_uniform_group(rewards_N: Tensor, group_ids_N: Tensor) -> Tensor:
     """[N] bool: all rewards of this row's group are equal, so plain GRPO learns nothing from it."""
     low_N, high_N = group_min_max(rewards_N, group_ids_N)
     return low_N == high_N
+
+
+def group_sum(values_N: Tensor, group_ids_N: Tensor) -> Tensor:
+    """The sum of each row's group [N]."""
+    ids, group_N = group_ids_N.unique(return_inverse=True)
+    return values_N.new_zeros(len(ids)).index_add(0, group_N, values_N)[group_N]
+
+
+def shuffle_in_groups(values_N: Tensor, group_ids_N: Tensor, generator: np.random.Generator) -> Tensor:
+    """The values [N], each group's dealt out anew among its members."""
+    order_N = torch.from_numpy(generator.permutation(len(values_N))).to(values_N.device)
+    shuffled_N = torch.empty_like(values_N)
+    shuffled_N[group_ids_N.argsort(stable=True)] = values_N[order_N[group_ids_N[order_N].argsort(stable=True)]]
+    return shuffled_N

@@ -1,7 +1,7 @@
-"""Step three of G2RL: novelty scales the base reward.
+"""Step three of G2RL: the exploration score scales the base reward.
 
 The paper's equation, its prose and an independent re-implementation disagree on how, so the form has a name. With
-nu_bar the score min–max-normalised in its group and s the scale (λ, which the paper does not give):
+nu_bar the exploration score min–max-normalised in its group and s the scale (λ, which the paper does not give):
 
     form       factor f              correct: novel, redundant   wrong: novel, redundant
     equation   1 + s r nu_bar        1 + s    1                  −1 + s   −1               eq. 12 as printed
@@ -47,8 +47,8 @@ def shape_rewards(
         form: "equation", "prose" or "amplify": f as in the table at the top of this file.
         scale: λ ≥ 0; 0 leaves the rewards as they are.
         clip: largest absolute shaped reward, > 0.
-        uniform_groups: a group whose base rewards are all equal gets zero advantage in GRPO. "shape" lets novelty
-            spread it as the equations do; "neutral" keeps its rewards, and so its zero advantage.
+        uniform_groups: a group whose base rewards are all equal gets zero advantage in GRPO. "shape" lets the
+            scores spread it as the equations do; "neutral" keeps its rewards, and so its zero advantage.
 
     Returns:
         [N] in the dtype of `scores`, without gradient.
@@ -66,13 +66,13 @@ def shape_rewards(
     alike_N = range_N < SMALLEST_RANGE
     if uniform_groups == "neutral":
         alike_N = alike_N | in_uniform_group(rewards, group_ids)
-    novelty_N = (scores - low_N) / range_N.masked_fill(alike_N, 1)
+    relative_N = (scores - low_N) / range_N.masked_fill(alike_N, 1)
     if form == "equation":
-        factor_N = 1 + scale * rewards * novelty_N
+        factor_N = 1 + scale * rewards * relative_N
     elif form == "prose":
-        factor_N = 1 + scale * (2 * novelty_N - 1)
+        factor_N = 1 + scale * (2 * relative_N - 1)
     else:
-        factor_N = 1 + scale * novelty_N
+        factor_N = 1 + scale * relative_N
     return (rewards * factor_N.masked_fill(alike_N, 1)).clamp(-clip, clip)
 
 

@@ -111,8 +111,3 @@ def test_bad_settings(setting, value):
 def test_zero_one_verdicts_are_refused():
     with pytest.raises(ValueError, match=r"2 \* verdict - 1"):
         shape_rewards(torch.tensor([0.0, 1.0]), torch.tensor([0.1, 0.2]), torch.zeros(2).long())
-
-
-def test_no_gradient_flows():
-    scores = SCORES.clone().requires_grad_()
-    assert not shape_rewards(REWARDS, scores, ONE_GROUP).requires_grad

@@ -12,6 +12,7 @@ from g2rl.data import arithmetic, programs
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
+from g2rl.data.columns import parse_columns, recognise
 from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.prepare import (
     Record,
@@ -44,6 +45,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--system-prompt", help="'' for none; default: ours, and none for generated problems")
     parser.add_argument("--seed", type=int, default=0, help="of generated problems, held-out rows, shuffled options")
     parser.add_argument("--data-source", help="jsonl, code_jsonl: names the verifier (default: math, code)")
+    parser.add_argument("--columns", type=parse_columns, metavar="problem=P,answer=A", help="jsonl: if not by name")
     parser.add_argument("--train-size", type=int, default=2048, help="of generated problems (default: %(default)s)")
     parser.add_argument("--val-size", type=int, help="generated and own problems held out (default: 128)")
     code = parser.add_argument_group("programming problems")
@@ -75,7 +77,8 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
         if options.name == "code_jsonl":
             records = read_code_jsonl(options.source, options.max_tests, run_solutions=not options.no_check)
         else:
-            rows = read_file(options.source)
+            rows, line = recognise(read_file(options.source), str(options.source), options.columns)
+            print(line, file=sys.stderr)
             records = [to_record(row, f"{options.source}, row {number}") for number, row in enumerate(rows)]
             records = _without_cut_off(records, str(options.source))
         training, validation = hold_out(records, options.val_size, options.seed)

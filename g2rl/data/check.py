@@ -1,7 +1,10 @@
 """Is a parquet file fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -10,16 +13,41 @@ from g2rl.data.tests_files import file_name
 
 @dataclass(frozen=True)
 class CheckedRows:
+    """unreadable: the first ground truth that only a reward function of the user's can read, "" for none."""
+
     count: int
     data_sources: set[str]
+    unreadable: str = ""
+
+
+def ground_truth_text(value: Any) -> str:
+    """The answer that a row of the data holds: a number in its decimal form, the element of a list of one, or text.
+
+    Raises:
+        ValueError: NaN or an infinity, nothing, or what has more than one value; says which in a few words.
+    """
+    if isinstance(value, list | tuple) and len(value) == 1:
+        return ground_truth_text(value[0])
+    if isinstance(value, bool | str):
+        if not str(value).strip():
+            raise ValueError("an empty text")
+        return str(value)
+    if isinstance(value, int | float | Decimal):
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        if not number.is_finite():
+            raise ValueError(f"the number {value}")
+        return format(number, "f")
+    if value is None or value in ([], {}):
+        raise ValueError("null" if value is None else "empty")
+    raise ValueError(f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else repr(value))
 
 
 def check_rows(path: Path) -> CheckedRows:
     """Count the rows of a verl parquet file and collect its data sources.
 
     Raises:
-        ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth, or the
-            file of its tests; names the file and the row (counted from 0).
+        ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth (null,
+            NaN and empty text are none) or the file of its tests; names the file and the row (counted from 0).
     """
     try:
         table = pq.read_table(path)
@@ -31,18 +59,34 @@ def check_rows(path: Path) -> CheckedRows:
     if not table.num_rows:
         raise ValueError(f"{path} has no row.")
     sources: set[str] = set()
-    rows = table.select(["data_source", "prompt", "reward_model"]).to_pylist()
+    unreadable = ""
+    columns = ["data_source", "prompt", "reward_model", "extra_info"]
+    rows = table.select([name for name in columns if name in table.column_names]).to_pylist()
     for number, row in enumerate(rows):
-        answer = (row["reward_model"] or {}).get("ground_truth")
         prompt = row["prompt"] if isinstance(row["prompt"], list) else []
         fields = {
             "data_source": row["data_source"],
             "prompt (a list of messages with role and content)": prompt and all(m.get("content") for m in prompt),
-            "ground truth (reward_model.ground_truth)": answer,
         }
         for field, value in fields.items():
             if not value:
                 raise ValueError(f"{path}, row {number}: no {field}.")
+        answer = (row["reward_model"] or {}).get("ground_truth")
+        try:
+            ground_truth_text(answer)
+        except ValueError as error:
+            several = (isinstance(answer, dict) and answer) or (isinstance(answer, list) and len(answer) > 1)
+            if not several:
+                raise ValueError(
+                    f"{path}, row {number}: no ground truth (reward_model.ground_truth is {error}); fill it in, or "
+                    f"leave the row out."
+                ) from None
+            unreadable = unreadable or (
+                f"{path}, row {number}: reward_model.ground_truth is {error}, and this project's verifiers compare "
+                f"with one answer; name a function in reward.custom_reward_function.path."
+            )
+        if not isinstance(index := (row.get("extra_info") or {}).get("index"), Hashable):
+            raise ValueError(f"{path}, row {number}: extra_info.index is {index!r}; use a number or a text, or none.")
         tests = file_name(str(answer))
         if tests is not None and not (path.parent / tests).is_file():
             raise ValueError(
@@ -50,4 +94,4 @@ def check_rows(path: Path) -> CheckedRows:
                 "with the parquet file, or prepare it again with `python -m g2rl.data`."
             )
         sources.add(row["data_source"])
-    return CheckedRows(table.num_rows, sources)
+    return CheckedRows(table.num_rows, sources, unreadable)

@@ -62,7 +62,8 @@ def to_record(row: Row, where: str, shuffle_seed: str | None = None) -> Record:
 
 def _text(row: Row, column: str, where: str) -> str:
     value = row.get(column)
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+    unusable = isinstance(value, bool) or not isinstance(value, str | int | float) or value != value  # NaN
+    if unusable or not str(value).strip():
         have = f"; it has {', '.join(map(str, row))}" if column not in row else f": it is {value!r}"
         raise ValueError(f"{where}: no {column!r}{have}.")
     return str(value).strip()
@@ -186,6 +187,11 @@ def hold_out(records: Sequence[Record], val_size: int | None, seed: int) -> tupl
         ValueError: nothing is left for one of the two.
     """
     size = min(128, len(records) // 10) if val_size is None else val_size
+    if val_size is None and size == 0:
+        raise ValueError(
+            f"{len(records)} problems are too few: a tenth is held out for validation, so bring at least 10"
+            f"{' (or say how many to hold out with --val-size)' if records else ''}."
+        )
     if not 0 < size < len(records):
         raise ValueError(
             f"--val-size {size} of {len(records)} rows leaves nothing to {'validate' if size <= 0 else 'train'} on."

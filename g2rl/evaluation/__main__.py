@@ -35,7 +35,7 @@ from g2rl.evaluation.compare import (
     load_results,
     markdown,
 )
-from g2rl.evaluation.run_folder import open_runs, sample_runs, score_run
+from g2rl.evaluation.run_folder import explain_sample, open_runs, sample_runs, score_run
 from g2rl.evaluation.samples import read_samples
 from g2rl.evaluation.sampling import Sampler, SamplingSettings, VLLMSampler
 from g2rl.evaluation.scoring import versions, write_json
@@ -98,6 +98,8 @@ def evaluate(args: argparse.Namespace) -> None:
     print(markdown(*comparison_rows(results)))
     for run in runs:
         print(f"{run.folder / 'result.json'}")
+    for run in runs if args.explain else ():
+        print(explain_sample(run, args.explain, verifiers))
 
 
 def compare(args: argparse.Namespace) -> None:
@@ -174,6 +176,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
     if command == "sample":
         parser.add_argument("model", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
         parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a parquet file")
+        parser.add_argument("--explain", metavar="PROBLEM:SAMPLE", help="say why this sample is right or wrong")
         parser.add_argument("--verifier", action="append", default=[], type=_pair, metavar="SOURCE=math|choice|code")
         parser.add_argument("--out", type=Path, help="default: outputs/evaluation/<label>")
     else:

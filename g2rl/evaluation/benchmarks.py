@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet
 
+from g2rl.data.check import ground_truth_text
 from g2rl.data.code_sets import CODE_SETS
 from g2rl.data.sets import SETS
 from g2rl.data.tests_files import file_name
@@ -79,7 +80,7 @@ def _problem(row: dict, path: Path, number: int) -> Problem:
     for field, value in needed.items():
         if value is None or value == []:
             raise ValueError(f"{path}, row {number}: {field} is missing; prepare the file with `python -m g2rl.data`.")
-    gold = str(reward_model["ground_truth"])
+    gold = ground_truth_text(reward_model["ground_truth"])
     tests = file_name(gold)
     if tests is not None and not (path.parent / tests).is_file():
         raise ValueError(f"{path}, row {number}: its tests, {path.parent / tests}, are missing; copy them along.")

@@ -24,7 +24,8 @@ from g2rl.evaluation.sampling import (
 )
 from g2rl.evaluation.scoring import score, versions, write_json
 from g2rl.evaluation.verdicts import CodeJudge
-from g2rl.verify import VerifierPool
+from g2rl.verify import VerifierPool, verifier_table
+from g2rl.verify.explain import explain_response
 
 MakeSampler = Callable[[str, SamplingSettings, int], Sampler]
 """(model, settings, tokens of the longest prompt) -> engine; called only when there is something left to sample."""
@@ -115,6 +116,24 @@ def score_run(
     result = {"settings": settings, "engine": dict(engine), "versions": versions(), **numbers}
     write_json(result, run.folder / "result.json")
     return result
+
+
+def explain_sample(run: Run, key: str, verifiers: Mapping[str, str] | None = None) -> str:
+    """Why the sample `PROBLEM:SAMPLE` of a finished run is right or wrong. ValueError: there is no such sample."""
+    samples = {f"{sample.problem}:{sample.sample}": sample for sample in read_samples(run.samples_path)}
+    if key not in samples:
+        raise ValueError(
+            f"--explain {key}: {run.benchmark.name} lacks this sample; the first is {next(iter(samples))}."
+        )
+    sample = samples[key]
+    problem = next(p for p in run.benchmark.problems if p.id == sample.problem)
+    verifier = verifier_table(verifiers)[problem.data_source]
+    if verifier == "code":
+        raise ValueError(f"--explain {key}: programs are judged by their tests; see result.json.")
+    if sample.finish_reason == "length":
+        return "verdict: wrong\ndecided by: the token limit cut the response off"
+    choices = problem.num_choices or 10
+    return explain_response(sample.response, problem.gold, verifier=verifier, num_choices=choices)
 
 
 def model_fingerprint(model: str) -> str:

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class SamplingSettings:
     max_tokens: int = 8192
     seed: int = 0
     dtype: str = "auto"  # of the weights; auto: the checkpoint's own, float32 on a CPU
+    chat_template_kwargs: str = "{}"  # JSON, as {"enable_thinking": false} of Qwen3
 
     def __post_init__(self) -> None:
         ranges = {
@@ -40,6 +42,12 @@ class SamplingSettings:
         for name, fits in ranges.items():
             if not fits:
                 raise ValueError(f"{name} = {getattr(self, name)} is out of range.")
+        try:
+            is_object = isinstance(json.loads(self.chat_template_kwargs), dict)
+        except ValueError:
+            is_object = False
+        if not is_object:
+            raise ValueError(f'chat_template_kwargs = {self.chat_template_kwargs} is no JSON object, as {{"a": true}}.')
 
 
 @dataclass(frozen=True)
@@ -75,9 +83,9 @@ def requests_for(problems: Iterable[Problem], model: str, settings: SamplingSett
     tokenizer = AutoTokenizer.from_pretrained(model)
     if tokenizer.chat_template is None:
         raise ValueError(f"{model}: the tokenizer has no chat template, which the prompts of the benchmarks need.")
-    requests = []
+    requests, kwargs = [], json.loads(settings.chat_template_kwargs)
     for problem in problems:
-        text = tokenizer.apply_chat_template(problem.messages, add_generation_prompt=True, tokenize=False)
+        text = tokenizer.apply_chat_template(problem.messages, add_generation_prompt=True, tokenize=False, **kwargs)
         prompt_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         for sample in range(settings.num_samples):
             requests.append(Request(problem.id, sample, prompt_ids, sample_seed(settings.seed, problem.id, sample)))
@@ -114,25 +122,27 @@ class VLLMSampler:
         check_context(model, max_prompt_tokens, settings.max_tokens)
         set_vllm_environment()
         from vllm import EngineArgs, LLMEngine
+        from vllm.usage.usage_lib import UsageContext
 
         on_cpu = not torch.cuda.is_available()
         max_model_len = max_prompt_tokens + settings.max_tokens
         self.settings = settings
         self.stop_token_ids = end_of_turn(AutoTokenizer.from_pretrained(model))
+        # On a CPU a prompt is never split: vLLM draws a token after each part, throws it away and winds the request's
+        # random state back, which a CPU's cannot be.
+        whole_prompts = {"enable_chunked_prefill": False, "max_num_batched_tokens": max(2048, max_model_len)}
         self.engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=model,
                 dtype="float32" if on_cpu and settings.dtype == "auto" else settings.dtype,  # type: ignore[arg-type]
                 tensor_parallel_size=tensor_parallel,
                 max_model_len=max_model_len,
-                # A prompt is never split: vLLM draws a token after each part, throws it away and winds the request's
-                # random state back, which a CPU's cannot be.
-                enable_chunked_prefill=False,
-                max_num_batched_tokens=max(2048 if on_cpu else 8192, max_model_len),
                 enforce_eager=on_cpu,
                 seed=settings.seed,
                 disable_log_stats=True,
-            )
+                **(whole_prompts if on_cpu else {}),  # type: ignore[arg-type]
+            ),
+            usage_context=UsageContext.LLM_CLASS,  # offline: vLLM takes more sequences side by side than for a server
         )
 
     def __call__(self, requests: list[Request]) -> Iterator[list[Sample]]:

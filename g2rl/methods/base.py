@@ -7,10 +7,12 @@ stands under `exploration:` in the configuration.
 Shape suffix: N responses of a step.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +52,19 @@ class Samples:
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]
+
+    def generator(self, seed: int) -> np.random.Generator:
+        """Random numbers of this step: the same for the same seed and step, others in the next one."""
+        return np.random.default_rng([seed, self.step])
+
+    def mean_log_probs(self) -> Tensor:
+        """[N] float64, mean log-probability of each response's tokens that count; 0 where none does.
+
+        A method that calls this needs `old_log_probs` and `response_mask`.
+        """
+        mask_NL = self["response_mask"].to_padded_tensor(0).bool()
+        log_probs_NL = self["old_log_probs"].to_padded_tensor(0.0).double().masked_fill(~mask_NL, 0)
+        return log_probs_NL.sum(-1) / mask_NL.sum(-1).clamp(min=1)
 
 
 @dataclass(frozen=True)
@@ -109,3 +124,14 @@ def shaped_rewards(method: Method, samples: Samples) -> tuple[Tensor, Metrics]:
     if method.log_geometry:
         metrics |= geometry_metrics(samples["features"], samples.group_ids)
     return rewards, metrics
+
+
+def check_number(name: str, value: Any, low: float, high: float = math.inf, *, whole: bool = False) -> None:
+    """
+    Raises:
+        ValueError: `exploration.<name>` is not a finite number (`whole`: a whole one) from `low` to `high`.
+    """
+    kinds = (int,) if whole else (int, float)
+    if type(value) not in kinds or not low <= value <= high or math.isinf(value):
+        limits = f"of at least {low}" if high == math.inf else f"from {low} to {high}"
+        raise ValueError(f"exploration.{name} must be a {'whole ' if whole else ''}number {limits}, not {value!r}.")

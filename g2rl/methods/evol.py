@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from g2rl.geometry import group_cosines, has_direction
+from g2rl.geometry import group_cosines, require_directions
 from g2rl.groups import group_min_max
 from g2rl.methods.base import Metrics, RewardMethod, Samples
 
@@ -39,12 +39,7 @@ def evol_rewards(embeddings: Tensor, correct: Tensor, valid: Tensor, group_ids: 
     Raises:
         ValueError: an embedding that is zero or not finite.
     """
-    broken = (~has_direction(embeddings)).nonzero().flatten().tolist()
-    if broken:
-        raise ValueError(
-            f"The embedding model returned zero or non-finite vectors for {len(broken)} of {len(embeddings)} responses "
-            f"(first: row {broken[0]}); novelty is undefined without them."
-        )
+    require_directions(embeddings)
     rewards_N = torch.full((len(embeddings),), -1.0, dtype=torch.float64, device=embeddings.device)
     valid_rows = valid.nonzero().flatten()
     novelty_N = torch.zeros_like(rewards_N)

@@ -6,14 +6,20 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from g2rl.methods.base import Metrics, RewardMethod, Samples
-from g2rl.novelty import exploration_scores
+from g2rl.groups import shuffle_in_groups
+from g2rl.methods.base import Metrics, RewardMethod, Samples, check_number
+from g2rl.novelty import check_similarity, exploration_scores
 from g2rl.shaping import check_settings, shape_rewards
 
 
 @dataclass(frozen=True)
 class G2RL(RewardMethod):
-    """Settings are explained in `g2rl.shaping.shape_rewards` and `g2rl.novelty.exploration_scores`."""
+    """Settings are explained in `g2rl.shaping.shape_rewards` and `g2rl.novelty.exploration_scores`.
+
+    placebo: deal out each group's exploration scores at random among its responses, anew each step. Whatever such a run
+        still gains over GRPO does not come from the gradient.
+    seed: of the placebo.
+    """
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
 
@@ -21,15 +27,26 @@ class G2RL(RewardMethod):
     scale: float = 0.5
     clip: float = 3.0
     square_root: bool = True
+    similarity: str = "squared"
+    placebo: bool = False
+    seed: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_settings(self.form, self.scale, self.clip, self.uniform_groups, prefix="exploration.")
+        check_number("seed", self.seed, 0, whole=True)
+        check_similarity(self.similarity, prefix="exploration.")
 
     def shape_rewards(self, samples: Samples) -> tuple[Tensor, Metrics]:
         scores = exploration_scores(
-            samples["features"], samples.rewards, samples.group_ids, square_root=self.square_root
+            samples["features"],
+            samples.rewards,
+            samples.group_ids,
+            square_root=self.square_root,
+            similarity=self.similarity,
         )
+        if self.placebo:
+            scores = shuffle_in_groups(scores, samples.group_ids, samples.generator(self.seed))
 
         def shaped(clip: float) -> Tensor:
             return shape_rewards(

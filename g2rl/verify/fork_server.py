@@ -20,7 +20,6 @@ import sys
 from multiprocessing.connection import Connection
 
 from g2rl.verify import symbolic
-from g2rl.verify.mathematics import equal
 
 _PR_SET_PDEATHSIG = 1
 _PARENT_CHECK_S = 1.0
@@ -49,12 +48,15 @@ def serve(control: socket.socket, memory_bytes: int) -> None:
 
 
 def work(connection: Connection, memory_bytes: int) -> None:
-    """Answer each (gold, answer) that comes in with `equal` of them; end when memory runs out or the caller is gone."""
+    """Answer each (gold, answer) that comes in, in normal form, with `symbolic.equal` of them.
+
+    Ends when memory runs out or the caller is gone.
+    """
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     connection.send(os.getpid())
     with contextlib.suppress(MemoryError, EOFError, BrokenPipeError):
         while True:
-            connection.send(equal(*connection.recv()))
+            connection.send(symbolic.equal(*connection.recv()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ import re
 from fractions import Fraction
 
 from g2rl.verify.boxes import last_boxed
-from g2rl.verify.notation import clean, compact, has_several_numbers, is_list, split_unit, units_differ
+from g2rl.verify.notation import NormalForm, normal_form
+from g2rl.verify.units import units_differ
 from g2rl.verify.verdict import Verdict
 
 _INTEGER = r"[0-9]{1,40}"
@@ -42,24 +43,28 @@ def same_number(a: Fraction, b: Fraction, *, decimal: bool) -> bool:
     return abs(a - b) <= min(Fraction(5, 10**7), max(abs(a), abs(b)) * Fraction(5, 10**6))
 
 
+def compare_forms(gold: NormalForm, answer: NormalForm) -> tuple[bool | None, str]:
+    """The comparison where no algebra is needed, and the step that decided it; None: algebra is needed."""
+    if gold.whole == answer.whole:
+        return gold.whole != "", "the same text"
+    if gold.whole.isalpha() and len(gold.whole) > 1 and gold.whole.lower() == answer.whole.lower():
+        return True, "the same words"
+    if units_differ(gold.unit, answer.unit):
+        return False, "different units"
+    if gold.text == answer.text != "":
+        return True, "the same text beside the unit"
+    if gold.has_several_numbers or answer.has_several_numbers:
+        return False, "several numbers without a sign between them"
+    gold_number, answer_number = (None if form.is_list else _plain_number(form.text) for form in (gold, answer))
+    if gold_number is None or answer_number is None:
+        return None, "algebra"
+    decimal = gold_number[1] or answer_number[1]
+    return same_number(gold_number[0], answer_number[0], decimal=decimal), "exact arithmetic"
+
+
 def compare_plain(gold: str, answer: str) -> bool | None:
     """The comparison where no algebra is needed: equal texts, different units, plain numbers. None: it is needed."""
-    gold, answer = clean(gold), clean(answer)
-    if compact(gold) == compact(answer):
-        return compact(gold) != ""
-    if compact(gold).isalpha() and len(compact(gold)) > 1 and compact(gold).lower() == compact(answer).lower():
-        return True  # words
-    (gold, gold_unit), (answer, answer_unit) = split_unit(gold), split_unit(answer)
-    if units_differ(gold_unit, answer_unit):
-        return False
-    if compact(gold) == compact(answer) != "":
-        return True
-    if has_several_numbers(gold) or has_several_numbers(answer):
-        return False
-    gold_number, answer_number = (None if is_list(text) else _plain_number(compact(text)) for text in (gold, answer))
-    if gold_number is None or answer_number is None:
-        return None
-    return same_number(gold_number[0], answer_number[0], decimal=gold_number[1] or answer_number[1])
+    return compare_forms(normal_form(gold), normal_form(answer))[0]
 
 
 def equal(gold: str, answer: str) -> bool:
@@ -73,7 +78,7 @@ def equal(gold: str, answer: str) -> bool:
         return plain
     from g2rl.verify import symbolic  # sympy takes 1.5 s to import, and most answers do not need it
 
-    return symbolic.equal(split_unit(clean(gold))[0], split_unit(clean(answer))[0])
+    return symbolic.equal(normal_form(gold).value, normal_form(answer).value)
 
 
 def same_answer(a: str, b: str) -> bool:
@@ -90,7 +95,7 @@ def verify_math(response: str, gold: str) -> Verdict:
     - Numbers are compared exactly (2^{-99} != 2^{-98}); a decimal may be rounded at its sixth decimal and a relative
       5e-6, so 0.333333 = 1/3 while 0.33 != 1/3. 142 = 142.0.
     - The percent sign is a unit that may be left out: 10\% = 10, and so 10\% != 0.1.
-    - Units may be left out but not exchanged: 5 cm = 5, 5 cm != 5 m; none is converted. See `notation.py`.
+    - Units may be left out but not exchanged: 5 cm = 5, 5 cm != 5 m; none is converted. See `units.py`.
     - A pair is ordered: (1, 2) is not answered by `2, 1`; a list without brackets is a set.
     - i is the imaginary unit: |3 + 4i| = 5.
 

@@ -1,76 +1,98 @@
-r"""What an answer's writing adds to its meaning: layout commands, units, number formats.
+r"""An answer's normal form: what two writings of one answer share, ready for comparison.
 
-A unit may be left out (5 cm = 5, 60^\circ = 60, 2516_8 = 2516, \$5 = 5) but not exchanged for another (5 cm != 5 m,
-10 % != 10 cm); nothing is converted (50 mm != 5 cm). The percent sign counts as a unit: 10 % = 10, and hence
-10 % != 0.1, since 10 != 0.1. Words that are no unit of measurement say nothing (7 \text{ days} != 7 \text{ hours}, but
-7 \text{ integers} = 7 \text{ values}).
+Unicode becomes LaTeX (`characters.py`), LaTeX loses its looks (`latex.py`), then the formats of numbers and the words
+around the answer are read here, and the unit is split off (`units.py`).
 """
 
 import re
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
-_UNIT_NAMES = """
-mm millimeter millimetre|cm centimeter centimetre|m meter metre|km kilometer kilometre|in inch inches|ft foot feet
-yd yard|mi mile|mg milligram|g gram|kg kilogram|oz ounce|lb pound|ton|sec s second|min minute|h hr hour|day|week|month
-yr year|ml milliliter millilitre|l liter litre|gal gallon|quart|pint|cup|acre|hectare|degree deg|rad radian|mph|kmph kph
-dollar usd|cent|euro eur|percent|am|pm|celsius|fahrenheit
-"""
-_UNITS = {name: line.split()[0] for line in re.split(r"[|\n]", _UNIT_NAMES.strip()) for name in line.split()}
-_POWERS = {"square": "^2", "sq": "^2", "cubic": "^3", "cu": "^3"}
+from g2rl.verify.characters import to_latex
+from g2rl.verify.latex import plain_latex
+from g2rl.verify.units import split_unit
 
-_TEXT = r"\\(?:text|mbox|textrm|textnormal|textbf|textit|mathrm|operatorname|rm)\s*\{([^{}]*)\}"
-_LAYOUT = re.compile(r"\\(?:left|right|displaystyle|limits)(?![A-Za-z])|\\[!,;: ]|~|\$|\s")
-_DIGITS = r"\d{1,40}(?:\.\d{0,40})?"
-_SPACE = r"(?:\s|~|\\[,;: ])"
-_THOUSANDS_MARK = re.compile(rf"(?<=\d)(?:\{{,\}}|,\\!|(?<!\d{{4}}){_SPACE})(?=\d{{3}}(?!\d))")
-_BETWEEN_DIGITS = re.compile(rf"(?<=\d){_SPACE}+(?=\d)")
-_NUMBERS = re.compile(rf"(?<![\w^{{}}.]){_DIGITS}{_SPACE}+\d")  # not `\log_2 8`, `2^3 5`
-_MIXED_NUMBER = re.compile(rf"(?<![\d.,])(\d{{1,20}}){_SPACE}+([1-9]\d{{0,19}})/(\d{{1,20}})(?!\d)")
-_LIST = re.compile(rf",{_SPACE}")
-_FRACTION = re.compile(r"\\[dtc]frac(?![A-Za-z])")
-_APPROXIMATELY = re.compile(r"^\s*\\(?:approx|simeq)(?![A-Za-z])")
-_REPEATING = re.compile(r"(\d{1,20})\.(\d{0,20})\\(?:overline|bar)\{(\d{1,20})\}")
-_ORDINAL = re.compile(r"\s*\^?\{?\\text\{\s*(?:st|nd|rd|th)\s*\}\}?\s*$")
-_PERCENT = re.compile(r"\s*\\?%\s*$")
-_BASE = re.compile(r"-?\d+(?:\.\d+)?(?P<base>_(?:\{\d{1,2}\}|\d{1,2}))")
-_DEGREE = re.compile(r"\s*(?:\^\s*\{?\s*\\circ\s*\}?|\^\s*\{?\s*\\degree\s*\}?|°)\s*$")
-_MONEY = re.compile(r"(-?)\s*\\\$\s*")
-_UNIT_WORDS = re.compile(r"(?!\s*(?:or|and|to)\b)[A-Za-z.\s-]*")
-_POWER = r"(?:\s*\^\s*\{?([23])\}?)?"
-_TEXT_UNIT = re.compile(rf"(?:\s|\\[ ,;:!]|~)*{_TEXT}{_POWER}(?:\s*/\s*{_TEXT}{_POWER})?\s*$")
-_WORD_UNIT = re.compile(rf"(?<=[\d}}\s)])\s*(?<![A-Za-z\\])([A-Za-z]{{2,}}(?:[\s.]+[A-Za-z]+){{0,3}})\.?{_POWER}\s*$")
+_MAX_LENGTH = 2000  # characters; nobody's answer is longer
+_PLAIN = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?", re.ASCII)
+_ANSWER_WORDS = (
+    "so thus hence therefore and then finally we get have find obtain conclude that the correct final exact simplified "
+    "our my answer answers result solution solutions value total it this there must should will be approximately to"
+)
+_PHRASE = re.compile(
+    rf"(?:\\text\{{)?\s*(?:(?:{_ANSWER_WORDS.replace(' ', '|')})[\s,]+)*"
+    r"(?:is|are|equals|(?:answer|result|solution|value|total)\s*(?=[:=]))(?![A-Za-z])\s*(?:equal to)?[\s:=]*\}?[\s:=]*",
+    re.IGNORECASE,
+)
+_APPROXIMATELY = re.compile(r"\s*\\(?:approx|simeq)(?![A-Za-z])")
+_THOUSANDS_MARK = re.compile(r"(?<=\d)(?:\{,\}|(?<!\d{4}) )(?=\d{3}(?!\d))")
+_BETWEEN_DIGITS = re.compile(r"(?<=\d) (?=\d)")
+_SEVERAL_NUMBERS = re.compile(r"(?<![\w^{}.])\d{1,40}(?:\.\d{0,40})? \d")  # not `\log_2 8`, `2^3 5`
+_MIXED_NUMBER = re.compile(r"(?<![\d.,])(\d{1,20}) ([1-9]\d{0,19})/(\d{1,20})(?!\d)")
+_SCIENTIFIC = re.compile(r"(?<![\w.\\{}^])(\d{1,40}(?:\.\d{1,40})?)[eE]\{?([-+]?\d{1,4})\}?(?![\w.^!({\\])")
+_POWER_OF_TEN = re.compile(r"(?<=\d)\s*[x*]\s*(?=10\s*\^)")
+_SIGNED_EXPONENT = re.compile(r"\^([-+]\d+)")
+_REPEATING = re.compile(
+    r"(?<![\d.])(\d{1,20})\.(\d{0,20})(?:\\overline\{(\d{1,20})\}|\((\d{1,20})\)|((?:\\dot\{\d\}\d{0,20})+))(?!\d)"
+)
+_PRODUCT = re.compile(r"(?<![\w.^{}\\])(\d{1,40}(?:\.\d{1,40})?|\(-?\d{1,40}\)) ?(?=\(-?[\d.]{1,40}\))")
 _LETTER_LIST = re.compile(r"\\text\{(\s*[A-Za-z](?:\s*,\s*[A-Za-z])+\s*)\}")
 _MULTIPLIERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 _MULTIPLIER = re.compile(rf"(?<=[\d}})])\s*(?:\\text\{{\s*)?({'|'.join(_MULTIPLIERS)})(?![a-z])\s*(\}}|)")
-_UNIT_REACH = 120  # characters at the end of an answer in which its unit is looked for
+_TEXT = re.compile(r"\\text\{([^{}]*)\}")
+_LIST = re.compile(r", ")
 
 
-def clean(answer: str) -> str:
-    """The answer without the marks that mean nothing: a final full stop, thousands marks, `\\approx`, kinds of frac."""
-    answer = _APPROXIMATELY.sub("", answer).strip().rstrip(".,;").strip()
-    answer = _THOUSANDS_MARK.sub("", _MIXED_NUMBER.sub(_mixed_number, answer))
-    answer = _FRACTION.sub(r"\\frac", answer).replace("\\varnothing", "\\emptyset")
-    if letters := _LETTER_LIST.fullmatch(answer):
-        answer = letters.group(1)
-    return _MULTIPLIER.sub(_power_of_ten, _REPEATING.sub(_repeating_decimal, answer))
+@dataclass(frozen=True)
+class NormalForm:
+    """value: LaTeX for math-verify. unit: its one name, None for none that is known. whole: value and unit as text."""
+
+    value: str
+    unit: str | None
+    whole: str
+
+    @property
+    def text(self) -> str:
+        return compact(self.value)
+
+    @property
+    def has_several_numbers(self) -> bool:
+        """Digits, white space, digits: `12 3` is no number, and math-verify would add them up."""
+        return _SEVERAL_NUMBERS.search(self.value) is not None
+
+    @property
+    def is_list(self) -> bool:
+        """A comma with a space behind it separates: `81, 256` is two numbers, `81,256` one."""
+        return _LIST.search(self.value) is not None
 
 
-def compact(answer: str) -> str:
-    r"""The answer without white space, `\left`, `\right`, dollar signs and `\text{}` wrappers, to compare as text.
+@lru_cache(maxsize=1024)  # a prompt's responses are judged against the same gold answer
+def normal_form(answer: str) -> NormalForm:
+    """The normal form of an answer in LaTeX, Unicode or words. Only white space goes where it is absurdly long."""
+    if _PLAIN.fullmatch(answer):
+        return NormalForm(answer, None, answer)
+    if len(answer) > _MAX_LENGTH:
+        return NormalForm(answer, None, "".join(answer.split()))
+    text = plain_latex(to_latex(answer))
+    text = _APPROXIMATELY.sub("", text, count=1) if text.startswith("\\") else text
+    phrase = _PHRASE.match(text)
+    text = text[phrase.end() if phrase else 0 :].strip().rstrip(".,;").strip()
+    text = _THOUSANDS_MARK.sub("", _MIXED_NUMBER.sub(_mixed_number, text)).replace("{,}", ",")
+    text = _REPEATING.sub(_repeating_decimal, text)
+    text = _SIGNED_EXPONENT.sub(r"^{\1}", _POWER_OF_TEN.sub(r" \\times ", text))
+    text = _SCIENTIFIC.sub(r"\1 \\times 10^{\2}", text)
+    while text != (product := _PRODUCT.sub(r"\1 \\cdot ", text)):
+        text = product
+    if letters := _LETTER_LIST.fullmatch(text):
+        text = letters[1]
+    text = _MULTIPLIER.sub(_power_of_ten, text)
+    value, unit = split_unit(text)
+    return NormalForm(value, unit, compact(text))
 
-    White space between two digits becomes `|`: `3 1` is not 31.
-    """
-    return _LAYOUT.sub("", _BETWEEN_DIGITS.sub("|", re.sub(_TEXT, r"\1", answer)))
 
-
-def has_several_numbers(answer: str) -> bool:
-    """Digits, white space, digits: `12 3` is no number, and math-verify would add them up."""
-    return _NUMBERS.search(answer) is not None
-
-
-def is_list(answer: str) -> bool:
-    """A comma with a space behind it separates: `81, 256` is two numbers, `81,256` one."""
-    return _LIST.search(answer) is not None
+def compact(text: str) -> str:
+    r"""The text without white space and `\text{}`, to compare. White space between digits is `|`: `3 1` is not 31."""
+    return _BETWEEN_DIGITS.sub("|", _TEXT.sub(r"\1", text)).replace(" ", "").replace(r"\$", "")
 
 
 def _mixed_number(match: re.Match) -> str:
@@ -79,76 +101,17 @@ def _mixed_number(match: re.Match) -> str:
 
 
 def _power_of_ten(match: re.Match) -> str:
-    opened_text = "{" in match.group(0) and not match.group(2)  # `\text{ million dollars}` goes on as text
-    return rf"\cdot 10^{{{_MULTIPLIERS[match.group(1)]}}}" + (r"\text{ " if opened_text else "")
+    opened_text = "{" in match[0] and not match[2]  # `\text{million dollars}` goes on as text
+    return rf" \cdot 10^{{{_MULTIPLIERS[match[1]]}}}" + (r"\text{" if opened_text else "")
 
 
 def _repeating_decimal(match: re.Match) -> str:
-    whole, fixed, repeating = match.groups()
+    whole, fixed, bar, brackets, dots = match.groups()
+    repeating = bar or brackets
+    if dots:  # from the first dot to the last
+        last = dots.rfind("}")
+        if dots[last + 1 :]:
+            return match.group()
+        repeating = re.sub(r"\D", "", dots)
     value = Fraction(int(whole + fixed + repeating) - int(whole + fixed), 10 ** len(fixed) * (10 ** len(repeating) - 1))
     return rf"\frac{{{value.numerator}}}{{{value.denominator}}}"
-
-
-def split_unit(answer: str) -> tuple[str, str | None]:
-    """The answer without its unit, and the unit's one name; None where it has none that is known.
-
-    A number base written as a subscript counts as a unit, as do the currency signs.
-    """
-    head, tail = answer[:-_UNIT_REACH], answer[-_UNIT_REACH:]
-    if not head and (money := _MONEY.match(tail)):
-        return money.group(1) + split_unit(tail[money.end() :])[0], "dollar"
-    if not head and (number := _BASE.fullmatch(tail.strip())):
-        return tail.strip()[: number.start("base")], "base " + number["base"].strip("_{}")
-    if match := _PERCENT.search(tail):
-        unit = "percent"
-    elif match := _ORDINAL.search(tail):
-        unit = None
-    elif match := _TEXT_UNIT.search(tail):
-        words, power, over_words, over_power = match.groups()
-        words, over_words = (text and _LAYOUT.sub(" ", text) for text in (words, over_words))
-        if over_words is None and "/" in words:
-            words, _, over_words = words.partition("/")
-            power, over_power = None, power
-        value = tail[: match.start()]
-        if not re.search(r"\d", value) or not _UNIT_WORDS.fullmatch(words):
-            return answer, None
-        unit = _unit_name(words, power)
-        if unit and over_words:
-            over = _unit_name(over_words, over_power)
-            unit = over and f"{unit}/{over}"
-        if degree := _DEGREE.search(value):
-            unit = {"C": "celsius", "F": "fahrenheit"}.get(words.strip(" ."), unit)
-            match = degree
-    elif match := _DEGREE.search(tail):
-        unit = "degree"
-    elif match := _WORD_UNIT.search(tail):
-        unit = _unit_name(match.group(1), match.group(2))
-        if unit is None:
-            return answer, None
-    else:
-        return answer, None
-    return head + tail[: match.start()], unit
-
-
-def _unit_name(words: str, power: str | None) -> str | None:
-    """One name for all writings of a unit ("sq. inches", "inches^2" -> "in^2"); None for words that are no unit."""
-    name = ""
-    exponent = f"^{power}" if power else ""
-    for word in words.lower().replace("a.m", "am").replace("p.m", "pm").replace(".", " ").split():
-        if word == "per":
-            name += "/"
-        elif word in _POWERS:
-            exponent = _POWERS[word]
-        elif unit := _UNITS.get(word) or _UNITS.get(word.removesuffix("s")):
-            name += unit + exponent
-            exponent = ""
-        else:
-            return None
-    return name or None
-
-
-def units_differ(a: str | None, b: str | None) -> bool:
-    """Do two units exclude each other? A unit left out excludes none; a bare degree sign may be a temperature."""
-    if a is None or b is None or a == b:
-        return False
-    return {a, b} not in ({"degree", "celsius"}, {"degree", "fahrenheit"})

@@ -26,7 +26,8 @@ from typing import Literal
 
 from g2rl.verify.boxes import last_boxed
 from g2rl.verify.choice import verify_choice
-from g2rl.verify.mathematics import compare_plain
+from g2rl.verify.mathematics import compare_forms
+from g2rl.verify.notation import normal_form
 from g2rl.verify.verdict import Verdict
 
 _START_LIMIT_S = 120.0  # importing sympy takes seconds, on a busy machine many
@@ -73,11 +74,15 @@ class VerifierPool:
             future.set_result(verify_choice(response, gold, num_choices))
             return future
         answer = last_boxed(response)
-        plain = False if answer is None else compare_plain(gold, answer)
-        if answer is None or plain is not None:
-            future.set_result(Verdict(bool(plain), answer))
+        if answer is None:
+            future.set_result(Verdict(False, None))
+            return future
+        gold_form, answer_form = normal_form(gold), normal_form(answer)
+        plain, _ = compare_forms(gold_form, answer_form)
+        if plain is not None:
+            future.set_result(Verdict(plain, answer))
         else:
-            self._tasks.put(_Comparison(gold, answer, future))
+            self._tasks.put(_Comparison(gold_form.value, answer_form.value, answer, future))
         return future
 
     def verify_many(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
@@ -111,7 +116,7 @@ class VerifierPool:
             except RuntimeError as error:
                 task.future.set_exception(error)
                 continue
-            outcome = worker.compare(task.gold, task.answer, self._timeout_s)
+            outcome = worker.compare(task.gold_value, task.answer_value, self._timeout_s)
             failure = None if isinstance(outcome, bool) else outcome
             task.future.set_result(Verdict(outcome is True, task.answer, failure))
         worker.connection.close()
@@ -119,7 +124,8 @@ class VerifierPool:
 
 @dataclass
 class _Comparison:
-    gold: str
+    gold_value: str  # the values of the normal forms
+    answer_value: str
     answer: str
     future: Future[Verdict]
 

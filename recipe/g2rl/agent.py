@@ -4,6 +4,7 @@ Listed for verl in `agent_loops.yaml`.
 """
 
 import zlib
+from collections.abc import Hashable
 from typing import Any
 
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
@@ -32,11 +33,11 @@ class SeededSingleTurn(SingleTurn):
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
         seed = response_seed(
-            self.rollout_config.seed, int(kwargs["global_steps"]), int(kwargs["index"]), int(kwargs["session_id"])
+            self.rollout_config.seed, int(kwargs["global_steps"]), kwargs["index"], int(kwargs["session_id"])
         )
         return await super().run(sampling_params | {"seed": seed}, priority, **kwargs)
 
 
-def response_seed(run_seed: int, step: int, problem: int, response: int) -> int:
+def response_seed(run_seed: int, step: int, problem: Hashable, response: int) -> int:
     """In [0, 2^32): the same for the same response of a run, unrelated for any other."""
     return zlib.crc32(f"{run_seed} {step} {problem} {response}".encode())

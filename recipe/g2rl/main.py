@@ -11,20 +11,23 @@ import time
 import traceback
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import hydra
 import ray
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
+from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
-from recipe.g2rl.driver.errors import WrongCluster, in_one_line
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
 from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.errors.one_line import WrongCluster, in_one_line
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
+SHOWN_LOG_BYTES = 1_000_000  # of the end of the log, where an error that points there is looked up
 FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
 TABLE_FILE = "preflight.txt"
@@ -44,6 +47,9 @@ def main() -> int:
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     _find_groups_from_other_folders()
+    check_arguments(sys.argv[1:])
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _interrupt)
     status = 0
 
     @hydra.main(config_path="configs", config_name="trainer", version_base=None)
@@ -51,7 +57,11 @@ def main() -> int:
         nonlocal status
         status = _run(config)
 
-    compose_and_run()
+    try:
+        compose_and_run()
+    except KeyboardInterrupt:  # before there was a run
+        print("interrupted before the run began", file=sys.stderr)
+        return INTERRUPTED
     if status == FAILED and TOLD_TO_STOP.is_set():  # whoever sent it wants no restart
         return TERMINATED
     done, allowed = int(os.environ.get(RESTARTS_DONE, 0)), int(os.environ.get("MAX_RESTARTS", 0))
@@ -62,6 +72,12 @@ def main() -> int:
         os.environ[RESTARTS_DONE] = str(done + 1)
         os.execv(sys.executable, sys.orig_argv)  # a clean process under the same id, so that signals still reach it
     return status
+
+
+def _interrupt(*_: Any) -> None:
+    """Ctrl-C once; the ending takes seconds, in which a second one would only break it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _find_groups_from_other_folders() -> None:
@@ -125,7 +141,7 @@ def _train(config: DictConfig, run_dir: Path) -> int:
             return INTERRUPTED
         except Exception as error:
             traceback.print_exc()
-            console.show(f"error: {in_one_line(error)}")
+            console.show(f"error: {in_one_line(error, _end_of(run_dir / LOG_FILE))}")
             console.show(f"the traceback is in {run_dir / LOG_FILE}")
             return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
@@ -135,6 +151,12 @@ def _train(config: DictConfig, run_dir: Path) -> int:
         return TERMINATED
     print(summarize(run_dir, Path(config.trainer.default_local_dir), time.monotonic() - start))
     return FINISHED
+
+
+def _end_of(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - SHOWN_LOG_BYTES))
+        return file.read().decode(errors="replace")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 from verl import DataProto
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
 
+from g2rl.data.check import ground_truth_text
 from g2rl.data.tests_files import resolve
 from g2rl.end_of_turn import end_of_turn
 from g2rl.evaluation.verdicts import program_id
@@ -82,5 +83,5 @@ class VerifiedRewardManager(RewardManagerBase):
             return replace(verdict, answer=verdict.answer and program_id(verdict.answer))
         num_choices = (row.get("extra_info") or {}).get("num_choices") or 10
         return await asyncio.wrap_future(
-            self.answers.submit(response, gold, verifier=verifier, num_choices=num_choices)
+            self.answers.submit(response, ground_truth_text(gold), verifier=verifier, num_choices=num_choices)
         )

@@ -35,10 +35,13 @@ def _end_with_family(parent: int) -> None:
 
 
 def _engines() -> set[int]:
-    """The engine processes among this one's children."""
+    """The engine processes among this one's children; none where this one is an engine itself.
+
+    Between fork and exec an engine's child has its parent's name.
+    """
     found = set()
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.name().startswith(ENGINE) and child.status() != psutil.STATUS_ZOMBIE:
                 found.add(child.pid)
-    return found
+    return set() if psutil.Process().name().startswith(ENGINE) else found

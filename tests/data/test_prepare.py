@@ -345,3 +345,19 @@ def test_check_rows_of_unfit_files(tmp_path):
     pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / "columns.parquet")
     with pytest.raises(ValueError, match="no column 'data_source'"):
         check_rows(tmp_path / "columns.parquet")
+
+
+@pytest.mark.parametrize(("answer", "what"), [("NaN", "nan"), ("null", "None"), ('" "', "' '"), ("[1]", r"\[1\]")])
+def test_an_answer_that_is_none_is_named_with_its_line(tmp_path, answer, what):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"problem": "P", "answer": 1}\n' * 10 + f'{{"problem": "P", "answer": {answer}}}\n')
+    with pytest.raises(ValueError, match=rf"mine.jsonl, row 10: no 'answer': it is {what}"):
+        main(["jsonl", "--source", str(path), "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize("count", [0, 5, 9])
+def test_too_few_problems_are_said_without_an_option_that_nobody_set(tmp_path, count):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(f'{{"problem": "P{number}", "answer": 1}}\n' for number in range(count)))
+    with pytest.raises(ValueError, match=f"^{count} problems are too few: .* bring at least 10"):
+        main(["jsonl", "--source", str(path), "--out", str(tmp_path)])

@@ -2,8 +2,11 @@
 
 import json
 import signal
+import time
 
 import pytest
+
+from recipe.g2rl.saving.checkpoint_files import by_step, step_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -17,17 +20,29 @@ SMALL = [
 
 
 def test_ctrl_c_ends_one_run_and_leaves_the_other_alone(stack):
+    """Twice, as people do; and a second run in the folder of one that goes on is refused."""
     interrupted, other = stack("interrupted"), stack("other")
-    process = interrupted.start(*SMALL, "trainer.total_training_steps=500")
-    interrupted.wait_for("step 1/500", process)
+    steps = "trainer.total_training_steps=500"
+    process = interrupted.start(*SMALL, "trainer.save_freq=1", steps)
+    interrupted.wait_for("step 2/500", process)
+    assert interrupted.start(*SMALL, "trainer.save_freq=1", steps).wait() == 2
+    assert "belongs to a run that still goes on" in (interrupted.run_dir / "console.txt").read_text()
     beside = other.start(*SMALL, "trainer.total_training_steps=4")
     other.wait_for("step 1/4", beside)
     process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     interrupted.assert_all_gone()
-    assert "interrupted; start it again" in (interrupted.run_dir / "console.txt").read_text()
+    console = (interrupted.run_dir / "console.txt").read_text()
+    assert console.count("interrupted; start it again") == 1 and "Traceback" not in console
     assert beside.wait() == 0, other.story()
     other.assert_all_gone()
+    assert by_step(other.run_dir / "checkpoints")[-1].name == "global_step_4"  # save_freq is 15
+
+    last = step_of(by_step(interrupted.run_dir / "checkpoints")[-1])
+    interrupted.finish(*SMALL, "trainer.save_freq=1", f"trainer.total_training_steps={last + 1}")
+    assert f"ready at step {last} of {last + 1}" in (interrupted.run_dir / "console.txt").read_text()
 
 
 def test_an_exception_in_an_actor_ends_the_run_with_one_line(stack):

@@ -1,5 +1,6 @@
 """`recipe.g2rl.tools.evaluate`: verl checkpoints as models, and several engines through Ray."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -10,7 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl.evaluation.samples import read_samples
-from recipe.g2rl.tools.evaluate import huggingface_folder
+from g2rl.evaluation.sampling import SamplingSettings
+from recipe.g2rl.tools.evaluate import huggingface_folder, make_sampler
 
 SHARD = """
 import sys
@@ -75,6 +77,14 @@ def test_other_models_are_left_as_they_are(policy, tmp_path):
     (tmp_path / "actor").mkdir()
     with pytest.raises(ValueError, match="no FSDP checkpoint"):
         huggingface_folder(str(tmp_path))
+
+
+def test_more_engines_than_gpus_are_refused(monkeypatch):
+    """Ray would wait for the missing ones for ever."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    args = argparse.Namespace(tensor_parallel=2, data_parallel=3)
+    with pytest.raises(ValueError, match=r"--data-parallel 3 x --tensor-parallel 2 needs 6 GPUs, .* has 4"):
+        make_sampler(args, "model", SamplingSettings(), 100)
 
 
 def test_weights_that_the_run_saved_itself_are_used(tmp_path):

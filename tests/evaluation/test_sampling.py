@@ -9,13 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import BertConfig
+from vllm.usage.usage_lib import UsageContext
 
 from g2rl.evaluation.__main__ import main
 from g2rl.evaluation.benchmarks import load_benchmark
 from g2rl.evaluation.run_folder import model_fingerprint, open_runs
 from g2rl.evaluation.samples import read_samples
-from g2rl.evaluation.sampling import SamplingSettings, check_context, requests_for, sample_seed
+from g2rl.evaluation.sampling import SamplingSettings, VLLMSampler, check_context, requests_for, sample_seed
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHON": sys.executable}
@@ -173,3 +175,19 @@ def test_context_is_long_enough_to_the_token(policy):
     check_context(str(policy), 156, 100)
     with pytest.raises(ValueError, match="set --max-tokens to at most 99 instead of 100"):
         check_context(str(policy), 157, 100)
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_an_engine_takes_what_vllm_takes_for_offline_sampling(policy, monkeypatch, has_gpu):
+    """vLLM's own configuration for the arguments that an engine would be built from."""
+    import vllm
+
+    given = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(vllm.LLMEngine, "from_engine_args", lambda arguments, **how: given.update(how, args=arguments))
+    VLLMSampler(str(policy), SamplingSettings(max_tokens=100), max_prompt_tokens=20)
+    monkeypatch.undo()
+    scheduler = given["args"].create_engine_config(given["usage_context"]).scheduler_config
+    as_by_vllm = vllm.EngineArgs(model=str(policy)).create_engine_config(UsageContext.LLM_CLASS).scheduler_config
+    assert scheduler.max_num_seqs == as_by_vllm.max_num_seqs
+    assert scheduler.enable_chunked_prefill is has_gpu

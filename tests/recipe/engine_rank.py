@@ -90,13 +90,17 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
     if output is None:
         return None
     names = [name for name in ("log_probs", "entropy", "features", "hidden_states") if name in output]
-    return {"rows": share} | {name: [row.numpy() for row in output[name].unbind()] for name in names}
+    return {"rows": share} | {name: [row.cpu().numpy() for row in output[name].unbind()] for name in names}
 
 
 def main() -> None:
     connection = Connection(int(sys.argv[1]))
     torch.set_num_threads(1)
-    initialize_global_process_group_ray(backend="cpu:gloo")
+    if os.environ["VERL_PLATFORM"] == "cpu":
+        initialize_global_process_group_ray(backend="cpu:gloo")
+    else:
+        torch.cuda.set_device(int(os.environ["RANK"]))
+        initialize_global_process_group_ray(backend="cpu:gloo,cuda:nccl")
     fsdp1._check_module_states_for_sync_module_states = lambda module_states: None
     verl_attention._flash_attention_forward = attend_within_segments
     AttentionInterface.register("segments", flash_attention_forward)

@@ -11,6 +11,7 @@ import yaml
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
+from g2rl.models.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("run_*.sh"))
@@ -70,6 +71,7 @@ def gsm8k(tmp_path):
     row = make_row("openai/gsm8k", "1 + 1? Put the answer after ####.", "2", index=0, split="train", system_prompt=None)
     write_rows([row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(16)], tmp_path / "train.parquet")
     Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(tmp_path / "model")
     return [
         f"data.train_files={tmp_path}/train.parquet",
         f"data.val_files={tmp_path}/train.parquet",

@@ -1,7 +1,7 @@
 """`python -m g2rl.verify.code problem.json answer.md`: the verdict on one answer, test by test.
 
 The problem is one JSON object with `tests` and perhaps `function`, `compare`, `tolerance`; what else it has is ignored.
-Its exit status is 0 for a right answer. Standard error of a test that fails is shown: a traceback's last line says where.
+Its exit status is 0 for a right answer. For a test that fails it shows the exception and its line.
 """
 
 import argparse

@@ -13,7 +13,8 @@ def last_program(response: str) -> str | None:
     closes is none. A tagged fence inside an open block opens a new one: the fence before it was never closed.
     """
     found: dict[bool, str] = {}  # is it tagged python? -> the last such block
-    opened, tag, lines = "", "", []
+    opened, tag = "", ""
+    lines: list[str] = []
     for line in response.rpartition("</think>")[2].split("\n"):
         fence = _FENCE.fullmatch(line)
         if opened and fence and not fence[2] and len(fence[1]) >= len(opened):

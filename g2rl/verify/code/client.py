@@ -28,7 +28,8 @@ _NOISE_BYTES = 1000
 class Run:
     """How one test ended.
 
-    ended:  "normal", also for sys.exit with any status; "error", an exception; "crash", a signal or no memory; "timeout".
+    ended:  "normal", also for sys.exit with any status; "error": an exception; "crash": a signal, or no
+            memory; "timeout".
     output: what it printed, or for a call the text of its result; None where that is longer than was allowed.
     noise:  the end of what it wrote to standard error.
     """
@@ -63,7 +64,7 @@ class Sandbox:
         Raises:
             RuntimeError: the server failed, twice in a row. This says nothing of the program.
         """
-        task = {
+        task: dict[str, object] = {
             "function": function,
             "truth": truth,
             "cpu_s": cpu_s,

@@ -103,5 +103,3 @@ def enter_seccomp(instructions):
     """From here on, what the BPF filter (`isolation.seccomp_filter`) does not let through fails."""
     program = _Filter(len(instructions) // 8, instructions)
     _call(_libc.prctl, _PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), 0, 0)
-
-

@@ -16,7 +16,7 @@ from g2rl.verify.code.settings import CodeSettings
 
 FOLDER = Path(__file__).parent
 
-# Whatever is not named here fails with EPERM: fork, exec, kill, socket, ptrace, rename, unlink, mount, bpf and the rest.
+# Whatever is not named here fails with EPERM: fork, exec, kill, socket, ptrace, rename, unlink, mount, bpf and so on.
 _ALLOWED = """
     read readv pread64 preadv write writev pwrite64 pwritev lseek close close_range dup dup2 dup3 pipe pipe2
     stat lstat fstat newfstatat statx access faccessat faccessat2 readlink readlinkat getdents64 getcwd fadvise64
@@ -116,8 +116,9 @@ def confinement(settings: CodeSettings) -> Confinement:
     version = confine.landlock_version()
     if version:
         return Confinement(f"seccomp and Landlock {version}", instructions, landlock=True)
-    command = _bubblewrap(interpreter(settings))
-    problem = _problem_with(command)
+    bwrap = shutil.which("bwrap")
+    command = _bubblewrap(bwrap, interpreter(settings)) if bwrap else ()
+    problem = _problem_with(command) if bwrap else "it is not installed"
     if problem:
         raise ValueError(
             "programs that a model wrote would run unconfined here: this kernel has no Landlock and bubblewrap does "
@@ -128,11 +129,11 @@ def confinement(settings: CodeSettings) -> Confinement:
     return Confinement("seccomp and bubblewrap", instructions, command=command)
 
 
-def _bubblewrap(python: str) -> tuple[str, ...]:
+def _bubblewrap(bwrap: str, python: str) -> tuple[str, ...]:
     """bwrap's command line: the system's and the interpreter's files to read, no network, processes of its own."""
     ask = "import sys, json; print(json.dumps([sys.prefix, sys.base_prefix, *sys.path[1:]]))"
     folders = json.loads(subprocess.run([python, "-s", "-c", ask], capture_output=True, check=True).stdout)
-    command = ["bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--chdir", "/"]
+    command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--chdir", "/"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
     for path in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", *folders, str(FOLDER)):
         command += ["--ro-bind-try", path, path]
@@ -140,7 +141,5 @@ def _bubblewrap(python: str) -> tuple[str, ...]:
 
 
 def _problem_with(command: tuple[str, ...]) -> str:
-    if not shutil.which("bwrap"):
-        return "it is not installed"
     trial = subprocess.run([*command, "/bin/true"], capture_output=True, text=True)
     return trial.stderr.strip() if trial.returncode else ""

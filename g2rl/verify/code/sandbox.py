@@ -39,7 +39,7 @@ PRELUDE = "\n".join([f"from {name} import *" for name in [*_MODULES, "typing"]] 
 
 
 def prelude():
-    names = {}
+    names: dict = {}
     exec(PRELUDE, names)
     return {name: value for name, value in names.items() if not hasattr(builtins, name)}
 
@@ -49,7 +49,7 @@ def serve(control, setup):
     rules = confine.landlock_rules() if setup["landlock"] else None
     instructions, names = bytes.fromhex(setup["seccomp"]), prelude()
     with contextlib.suppress(ImportError):
-        import numpy  # noqa: F401  many programs do
+        import numpy.random  # noqa: F401  many programs do; NumPy itself loads it late
     confine.set_dumpable(False)
     confine.drop_privileges()
     threading.stack_size(_THREAD_STACK)  # else every thread reserves RLIMIT_STACK of the address space
@@ -150,9 +150,9 @@ def run(text, task, names):
     """Run the program as Python would: until its threads have ended, its exit functions are called and its output is
     flushed. Returns the exit status of the child."""
     function, stopped, failed = task["function"], SystemExit, BaseException
-    shutdown, exit_functions, io_base = threading._shutdown, atexit._run_exitfuncs, io.IOBase
+    shutdown, exit_functions, io_base = threading._shutdown, atexit._run_exitfuncs, io.IOBase  # type: ignore[attr-defined]
     with open(0, encoding="utf-8", closefd=False) as stdin:
-        arguments = values.loads(stdin.read()) if function else None
+        arguments = values.loads(stdin.read()) if function else ()
     module = interpreter_of_its_own("solution" if function else "__main__", names, without=function)
     streams = [sys.stdout, sys.stderr]
     try:
@@ -181,10 +181,10 @@ def run(text, task, names):
 
 
 def interpreter_of_its_own(name, names, without):
-    """What a program finds: fresh streams, the prelude's names in a module of its own, always the same random numbers."""
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)
-    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)
+    """What a program finds: fresh streams, the prelude's names in a module of its own, the same random numbers."""
+    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.argv = ["main.py"]
     sys.setrecursionlimit(_RECURSION_LIMIT)
     if hasattr(sys, "set_int_max_str_digits"):

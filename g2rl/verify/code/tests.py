@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from g2rl.verify.code import values
 from g2rl.verify.code.compare import Comparison
@@ -53,7 +53,7 @@ class CodeTests:
         if compare not in get_args(Comparison):
             raise ValueError(_MESSAGE.format(f"compare is {compare!r}, not one of {', '.join(get_args(Comparison))}."))
         tests.sort(key=lambda test: len(test.stdin))
-        return CodeTests(tuple(tests), function, compare, row.get("tolerance"))
+        return CodeTests(tuple(tests), function, cast(Comparison, compare), row.get("tolerance"))
 
 
 def _program(test: dict[str, Any]) -> Test:

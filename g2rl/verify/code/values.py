@@ -9,7 +9,7 @@ import json
 import sys
 from collections import Counter, OrderedDict, defaultdict
 
-_TAGS = {
+_TAGS: dict = {
     "tuple": tuple,
     "set": set,
     "frozenset": frozenset,
@@ -62,7 +62,7 @@ def _tagged(value):
 
 def _untagged(pairs):
     if len(pairs) == 1:
-        (tag, content), = pairs.items()
+        ((tag, content),) = pairs.items()
         if tag in _TAGS:
             return _TAGS[tag](content)
     return pairs

@@ -11,6 +11,7 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
+from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
@@ -43,4 +44,5 @@ def _look_at_cluster(config: DictConfig, address: str) -> None:
 
 
 if __name__ == "__main__":
+    check_arguments(sys.argv[1:])
     main()

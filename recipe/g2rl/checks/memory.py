@@ -103,7 +103,8 @@ class Step:
     data_parallel: int
     rollout_devices: int  # vLLM's: the trainer's, others (disaggregated rollout), or both
     micro_batch_tokens: int  # T of the update, on one device
-    log_prob_tokens: int  # T of the log-prob passes, on one device
+    log_prob_tokens: int  # T of the actor's log-prob pass, on one device
+    reference_tokens: int  # T of the reference model's
 
     @property
     def tokens(self) -> int:
@@ -116,7 +117,7 @@ def shares_devices(config: DictConfig) -> bool:
 
 
 def step(config: DictConfig) -> Step:
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    actor, rollout, reference = (config.actor_rollout_ref[part] for part in ("actor", "rollout", "ref"))
     devices, slices = trainer_devices(config), ulysses_size(config)
     max_length = config.data.max_prompt_length + config.data.max_response_length
     sequences = config.data.train_batch_size * rollout.n
@@ -138,6 +139,9 @@ def step(config: DictConfig) -> Step:
         ),
         log_prob_tokens=tokens(
             sequences, rollout.log_prob_max_token_len_per_gpu, rollout.log_prob_micro_batch_size_per_gpu
+        ),
+        reference_tokens=tokens(
+            sequences, reference.log_prob_max_token_len_per_gpu, reference.log_prob_micro_batch_size_per_gpu
         ),
     )
 
@@ -204,20 +208,23 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     pooled = shape.vocabulary * (min(tokens, CHUNK) * FLOAT32 + min(now.sequences, SEQUENCE_BLOCK) * residual)
     with_reference = need_reference_policy(config)
     full_logits = 0 if model.use_fused_kernels else shape.vocabulary * computed * (1 + scaled)
-    reference = gathered_forward + tokens * (forward + full_logits)
+    is_lora = shape.trainable < shape.parameters  # then the reference model is the actor without its adapters
+    reference_tokens = now.log_prob_tokens if is_lora else now.reference_tokens
+    reference = gathered_forward + reference_tokens * (forward + full_logits)
 
     parallel = rollout.tensor_model_parallel_size
     rollout_weights = shape.parameters * _bytes(rollout.dtype) // parallel
     profiled = rollout.max_num_batched_tokens * forward + rollout.max_num_seqs * shape.vocabulary * FLOAT32
     share = int(rollout.gpu_memory_utilization * device_bytes)
-    kept_between = (0 if engine.param_offload else weights) + (0 if engine.optimizer_offload else optimizer)
+    kept_optimizer = 0 if engine.optimizer_offload else optimizer
+    kept_between = (0 if engine.param_offload else weights) + kept_optimizer
     inputs = build_inputs(config, build_method(config.exploration)).values()
     other = int(sum(input.device_share(config) for input in inputs) * device_bytes)  # on the first device
     if cache_gib is not None:
         share = rollout_weights + profiled + int(cache_gib * GIB)
-    if config.trainer.device == "cpu" and with_reference and shape.trainable == shape.parameters:
+    if config.trainer.device == "cpu" and with_reference and not is_lora:
         stored_reference = _bytes(config.actor_rollout_ref.ref.fsdp_config.model_dtype or "fp32")
-        other = shape.parameters * stored_reference // shards  # with LoRA it is the actor without its adapters
+        other = shape.parameters * stored_reference // shards
     shared = shares_devices(config)
     held = share if shared and not rollout.free_cache_engine else 0
     return Memory(
@@ -237,8 +244,11 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
         + gathered
         + activations
         + max(logits, T * (recomputed + backward)),
-        log_prob=held + other + kept_between + gathered_forward + tokens * forward + pooled,
-        reference=held + other + kept_between + reference if with_reference else 0,
+        # With `param_offload` verl loads the actor's weights for its own passes.
+        log_prob=held + other + weights + kept_optimizer + gathered_forward + tokens * forward + pooled,
+        reference=held + other + (weights + kept_optimizer if is_lora else kept_between) + reference
+        if with_reference
+        else 0,
         rollout=share + shared * (other + kept_between),
     )
 

@@ -7,6 +7,8 @@ from pathlib import Path
 import psutil
 from omegaconf import DictConfig
 from transformers import AutoConfig
+from verl.trainer.ppo.utils import need_reference_policy
+from verl.utils.torch_dtypes import PrecisionType
 
 from recipe.g2rl.checks import environment
 from recipe.g2rl.checks.memory import (
@@ -25,6 +27,7 @@ from recipe.g2rl.settings.config import NotThere, standalone_devices, ulysses_si
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
 FULL = 0.9
+CUDA_13_DRIVER = 580  # the first branch that runs CUDA 13.0, which the pinned torch and vLLM are built for
 
 
 def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str]]:
@@ -44,6 +47,7 @@ def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str
     taken = memory(config, shape, device_bytes, float(cache_gib) if cache_gib else None)
     warnings = _unpinned(config)
     _check_lengths(config, shape)
+    warnings += _check_host_memory(config, shape)
     warnings += _check_memory(config, shape, taken, device_bytes)
     warnings += _check_disk(config, checkpoint_bytes(config, shape))
     return _table(config, shape, now, taken, device_bytes), warnings
@@ -87,7 +91,14 @@ def cluster_address(config: DictConfig) -> str | None:
 def _unpinned(config: DictConfig) -> list[str]:
     if config.trainer.device == "cpu":
         return []
-    return [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
+    warnings = [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
+    driver = environment.driver_version()
+    if driver and int(driver.partition(".")[0]) < CUDA_13_DRIVER:
+        warnings.append(
+            f"the NVIDIA driver is {driver}, and the pinned wheels are built for CUDA 13.0, which wants driver "
+            f"{CUDA_13_DRIVER} or newer; update the driver."
+        )
+    return warnings
 
 
 def check_devices(config: DictConfig) -> None:
@@ -112,7 +123,7 @@ def check_devices(config: DictConfig) -> None:
 
 
 def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
-    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    actor, rollout, reference = (config.actor_rollout_ref[part] for part in ("actor", "rollout", "ref"))
     length = step(config).max_length
     words = f"data.max_prompt_length + data.max_response_length = {length:,} tokens"
     if length > shape.positions:
@@ -125,15 +136,34 @@ def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
             f"set it to at least {length}."
         )
     slices = ulysses_size(config)
-    for setting, limit in {
+    limits = {
         "actor.ppo_max_token_len_per_gpu": actor.ppo_max_token_len_per_gpu,
         "rollout.log_prob_max_token_len_per_gpu": rollout.log_prob_max_token_len_per_gpu,
-    }.items():
+    }
+    if need_reference_policy(config) and not lora_rank(config):
+        limits["ref.log_prob_max_token_len_per_gpu"] = reference.log_prob_max_token_len_per_gpu
+    for setting, limit in limits.items():
         if actor.use_dynamic_bsz and limit * slices < length:
             raise ValueError(
                 f"actor_rollout_ref.{setting}={limit} holds no response of full length ({words}); "
                 f"set it to at least {-(-length // slices)}."
             )
+
+
+def _check_host_memory(config: DictConfig, shape: ModelShape) -> list[str]:
+    """verl loads tied weights whole, in the precision in which they are kept, in every process of a node at once."""
+    is_tied = shape.root >= shape.vocabulary * shape.hidden
+    if config.trainer.device == "cpu" or not is_tied:
+        return []
+    stored = PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype or "fp32").itemsize
+    loaded = config.trainer.n_gpus_per_node * shape.parameters * stored
+    there = psutil.virtual_memory().total
+    if loaded <= FULL * there:
+        return []
+    return [
+        f"{config.trainer.n_gpus_per_node} processes load the model's tied weights whole, {_gib(loaded)} together, and "
+        f"this machine has {_gib(there)}; use fewer GPUs of a node (trainer.n_gpus_per_node) or more memory."
+    ]
 
 
 def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_bytes: int) -> list[str]:
@@ -161,11 +191,14 @@ def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_b
         "update": "actor.ppo_max_token_len_per_gpu, model.use_fused_kernels=true, "
         "or actor.fsdp_config.ulysses_sequence_parallel_size",
         "log_prob": "rollout.log_prob_max_token_len_per_gpu",
-        "reference": "ref.log_prob_max_token_len_per_gpu",
+        "reference": f"{'rollout' if lora_rank(config) else 'ref'}.log_prob_max_token_len_per_gpu",
+        # When vLLM wakes, CUDA contexts and NCCL are there too.
+        "rollout": "rollout.gpu_memory_utilization, or actor.fsdp_config.param_offload=true and optimizer_offload=true",
     }
+    names = {"update": "update pass", "log_prob": "log-prob pass", "reference": "reference pass", "rollout": "rollout"}
     return [
-        f"the {phase.replace('_', '-')} pass takes about {_gib(getattr(taken, phase))} of a device with "
-        f"{_gib(device_bytes)}; it may run out of memory: lower or set actor_rollout_ref.{remedy}."
+        f"the {names[phase]} takes about {_gib(getattr(taken, phase))} of a device with {_gib(device_bytes)}; it may "
+        f"run out of memory: lower or set actor_rollout_ref.{remedy}."
         for phase, remedy in remedies.items()
         if getattr(taken, phase) > FULL * device_bytes
     ]

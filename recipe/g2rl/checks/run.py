@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data, check_model
+from recipe.g2rl.checks.machine import check_machine
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
-from recipe.g2rl.rewards.choice import choose_reward
+from recipe.g2rl.rewards.choice import OWN_MANAGER, choose_reward
 from recipe.g2rl.settings.config import NotThere
 
 
@@ -38,7 +39,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     Raises:
         ValueError: the first thing found wrong, naming the setting and what to do.
     """
-    report = Report(warnings=check_settings(config))
+    report = Report(warnings=check_settings(config) + check_machine(config))
     if everything:
         check_devices(config)
         make(config)
@@ -51,8 +52,10 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
             raise
         report.notes.append(f"not looked at: {missing}")
     try:
-        sources, rows = check_data(config)
+        sources, rows, unreadable = check_data(config)
         report.notes.append(choose_reward(config, sources))
+        if unreadable and config.reward.reward_manager.name == OWN_MANAGER:
+            raise ValueError(unreadable)
         if config.actor_rollout_ref.model.path is not None:
             tokenizer, processor = load_tokenizer(config, online=everything)
             check_templates(config, processor or tokenizer)

@@ -4,6 +4,7 @@ verl makes its own checks in `validate_verl`; here are those it makes late, uncl
 sentence that names the setting and what to do.
 """
 
+import importlib.util
 import io
 import os
 from contextlib import redirect_stdout
@@ -44,6 +45,11 @@ NOT_OUTCOME = {
 }
 
 
+OF_VERL = ("console", "file")  # loggers that need no package
+# The package of a logger that is named otherwise.
+PACKAGES = {"vemlp_wandb": "volcengine_ml_platform"}
+
+
 def check_settings(config: DictConfig) -> list[str]:
     """Warnings, one sentence each.
 
@@ -55,6 +61,7 @@ def check_settings(config: DictConfig) -> list[str]:
     _check_estimator(config)
     _check_batch(config)
     _check_sharding(config)
+    _check_sampling(config)
     _check_loggers(config)
     _check_checkpoints(config)
     _check_trainer_mode(config)
@@ -154,6 +161,31 @@ def _check_loggers(config: DictConfig) -> None:
     for logger in strings(config.trainer.logger):
         if logger not in known:
             raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
+        package = PACKAGES.get(logger, logger)
+        if logger not in OF_VERL and importlib.util.find_spec(package) is None:
+            raise ValueError(
+                f"trainer.logger={logger} needs the package {package}, which is not installed; pip install "
+                f"{package.replace('_', '-')}, or leave it out."
+            )
+
+
+def _check_sampling(config: DictConfig) -> None:
+    rollout = config.actor_rollout_ref.rollout
+    if rollout.temperature <= 0 or rollout.top_k == 1:
+        setting = f"temperature={rollout.temperature}" if rollout.temperature <= 0 else "top_k=1"
+        raise ValueError(
+            f"actor_rollout_ref.rollout.{setting} makes all responses to a prompt the same, so that there is nothing "
+            f"to learn from; the papers sample at temperature 1 and top_k -1."
+        )
+    if (
+        rollout.max_num_batched_tokens
+        and rollout.max_num_seqs
+        and rollout.max_num_batched_tokens < rollout.max_num_seqs
+    ):
+        raise ValueError(
+            f"actor_rollout_ref.rollout.max_num_batched_tokens={rollout.max_num_batched_tokens} is less than "
+            f"actor_rollout_ref.rollout.max_num_seqs={rollout.max_num_seqs}, which vLLM refuses; raise the first."
+        )
 
 
 def _check_checkpoints(config: DictConfig) -> None:

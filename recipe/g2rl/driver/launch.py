@@ -10,9 +10,9 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from recipe.g2rl.checks.nodes import check_nodes, refuse_another_run, wait_for_nodes
-from recipe.g2rl.driver.errors import ProcessLost, WrongCluster
 from recipe.g2rl.driver.monitor import Monitor
 from recipe.g2rl.driver.watchdog import RUN_ID
+from recipe.g2rl.errors.one_line import ProcessLost, WrongCluster
 from recipe.g2rl.saving.checkpoint_files import STOP_FILE
 from recipe.g2rl.saving.run_log import report
 from recipe.g2rl.settings.config import OWN_MODE, standalone_devices, trainer_mode

@@ -10,7 +10,7 @@ import ray
 from ray._private.state import actors
 from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
 
-from recipe.g2rl.driver.errors import died
+from recipe.g2rl.errors.one_line import died
 
 LOST = (ActorDiedErrorContext.WORKER_DIED, ActorDiedErrorContext.NODE_DIED)
 PERIOD_S = 3.0

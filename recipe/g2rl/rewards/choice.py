@@ -11,6 +11,7 @@ from recipe.g2rl.rewards import isolated
 from recipe.g2rl.settings.reward import reward_settings
 
 CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")  # verl would run programs to find out
+OWN_MANAGER = "VerifiedRewardManager"
 OWN_GAP = 2.0  # between +1 and −1
 
 
@@ -43,7 +44,7 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
     table = verifier_table(settings.verifiers) if settings else {}
     if settings and sources <= table.keys():
         with open_dict(config):
-            reward.reward_manager.update(source="importlib", name="VerifiedRewardManager")
+            reward.reward_manager.update(source="importlib", name=OWN_MANAGER)
             reward.reward_manager.module.path = "pkg://recipe.g2rl.reward_manager"
             config.reward_gap = config.reward_gap or OWN_GAP
         line = f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"

@@ -7,12 +7,21 @@ from omegaconf import open_dict
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.v1 import PPOTrainer
 
+from recipe.g2rl.errors.one_line import in_one_line
 from recipe.g2rl.saving.checkpoint_files import INCOMPLETE, STOP_FILE, newest_whole, publish, remove_old
 from recipe.g2rl.saving.run_log import report
 
 
 class WholeCheckpoints(PPOTrainer):
     """Mixed into verl's trainers, whose own checkpoints can be half when a run is killed."""
+
+    def _init_dataloader(self) -> None:
+        """The run's last step is never past the end of the data, so that it is saved and validated as the last one."""
+        super()._init_dataloader()
+        most = self.steps_per_epoch * self.config.trainer.total_epochs
+        if most < self.total_training_steps:
+            report(f"the data end after step {most}, before trainer.total_training_steps={self.total_training_steps}")
+            self.total_training_steps = most
 
     def _save_checkpoint(self) -> None:
         trainer, callback = self.config.trainer, self.checkpoint_callback
@@ -29,7 +38,7 @@ class WholeCheckpoints(PPOTrainer):
             free_gb = shutil.disk_usage(directory).free / 1e9
             raise RuntimeError(
                 f"the checkpoint of step {self.global_steps} could not be written to {directory}, where "
-                f"{free_gb:.1f} GB are free: {str(error).strip().splitlines()[-1]}"
+                f"{free_gb:.1f} GB are free: {in_one_line(error)}"
             ) from error
         finally:
             shutil.rmtree(incomplete, ignore_errors=True)

@@ -5,18 +5,22 @@ A model may also be a checkpoint of verl's FSDP trainers: the folder of a run's 
 """
 
 import argparse
+import json
 import logging
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from g2rl.evaluation.__main__ import main as evaluation
 from g2rl.evaluation.__main__ import one_engine
 from g2rl.evaluation.samples import Sample
 from g2rl.evaluation.sampling import Request, Sampler, SamplingSettings, VLLMSampler, check_context
+from recipe.g2rl.driver.run_dir import CONFIG_FILE
 from recipe.g2rl.driver.watchdog import Watchdog
 from recipe.g2rl.tools.export import actor_folder, merge, own_weights
 
@@ -24,8 +28,34 @@ MERGED = "merged"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    arguments = list(sys.argv[1:] if argv is None else argv)
     with Watchdog():
-        evaluation(argv, make_sampler=make_sampler, model_folder=huggingface_folder)
+        evaluation(
+            arguments + template_arguments(arguments), make_sampler=make_sampler, model_folder=huggingface_folder
+        )
+
+
+def template_arguments(arguments: Sequence[str]) -> list[str]:
+    """`--chat-template-kwargs` with what the run of a checkpoint was trained with, where it is not given.
+
+    Raises:
+        ValueError: the models' runs were trained with different ones.
+    """
+    option = "--chat-template-kwargs"
+    if any(argument.startswith(option) for argument in arguments):
+        return []
+    found = {}
+    for argument in arguments:
+        model = argument.partition("=")[2] or argument  # LABEL=MODEL
+        actor = None if argument.startswith("-") else actor_folder(Path(model))
+        config = actor.absolute().parents[2] / CONFIG_FILE if actor else None
+        if config and config.is_file():
+            data = OmegaConf.to_container(OmegaConf.load(config).data)
+            assert isinstance(data, dict)
+            found[model] = json.dumps(data.get("apply_chat_template_kwargs") or {})
+    if len(set(found.values())) > 1:
+        raise ValueError(f"these were trained with different data.apply_chat_template_kwargs, {found}; give {option}.")
+    return [option, next(iter(found.values()))] if found else []
 
 
 def huggingface_folder(model: str) -> str:
@@ -54,6 +84,11 @@ def make_sampler(args: argparse.Namespace, model: str, settings: SamplingSetting
         raise ValueError(f"--tensor-parallel {args.tensor_parallel} needs as many GPUs, and this machine has {gpus}.")
     if args.data_parallel is None:
         args.data_parallel = max(1, gpus // args.tensor_parallel)
+    if gpus and (wanted := args.data_parallel * args.tensor_parallel) > gpus:
+        raise ValueError(
+            f"--data-parallel {args.data_parallel} x --tensor-parallel {args.tensor_parallel} needs {wanted} GPUs, and "
+            f"this machine has {gpus}; lower one of them."
+        )
     if args.data_parallel == 1:
         return one_engine(args, model, settings, max_prompt_tokens)
     check_context(model, max_prompt_tokens, settings.max_tokens)

@@ -10,7 +10,8 @@ from torch.nn.utils.rnn import pad_sequence
 from verl.trainer.ppo.checkpoint_callback import CheckpointCallback
 from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 
-FIELDS = ["prompts", "responses", "old_log_probs", "rollout_log_probs", "features", "advantages", "rm_scores"]
+FIELDS = ["prompts", "responses", "old_log_probs", "rollout_log_probs", "advantages", "rm_scores"]
+VECTORS = {"features", "hidden_states"}  # where the method names them
 NOT_TENSORS = ["uid", "extra_fields"]
 
 
@@ -18,7 +19,8 @@ class Probe(CheckpointCallback):
     def on_save(self, trainer, global_step: int, checkpoint_dir: str, async_save: bool = False, **kwargs) -> None:
         if os.environ.get("PROBE_FAILS_AT_STEP") == str(global_step):
             raise RuntimeError(f"the probe fails at step {global_step}")
-        rows, keys = {name: [] for name in [*FIELDS, "response_mask", *NOT_TENSORS]}, []
+        rows = {name: [] for name in [*FIELDS, *(trainer.method.inputs & VECTORS), "response_mask", *NOT_TENSORS]}
+        keys = []
         for key, tag in tq.kv_list("train")["train"].items():
             if tag.get("is_prompt", False) or tag.get("is_padding", False):
                 continue

@@ -178,6 +178,10 @@ def test_memory_follows_the_settings_that_preflight_names():
     assert change(*apart, "actor_rollout_ref.hybrid_engine=false").rollout == int(0.75 * 80 * GIB)
     assert base.rollout - offloaded.rollout == base.weights + base.optimizer
     assert offloaded.update == base.update
+    assert offloaded.log_prob == base.log_prob - base.optimizer  # the weights are loaded for the pass
+    for passed, kept in (("ref", "log_prob"), ("rollout", "reference")):
+        shorter = change(f"actor_rollout_ref.{passed}.log_prob_max_token_len_per_gpu=13312")
+        assert shorter != base and getattr(shorter, kept) == getattr(base, kept)
     assert change("actor_rollout_ref.actor.use_kl_loss=false").reference == 0
     assert change("trainer.nnodes=2").optimizer == base.optimizer // 2
     lora = memory(composed("model=qwen3_4b"), model_shape(QWEN3_4B, 32), 80 * GIB)

@@ -6,25 +6,37 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 import ray
 from hydra import compose, initialize_config_dir
 from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
+from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
 
 ROOT = Path(__file__).parents[3]
 
 
+NVIDIA_SMI = """#!/bin/sh
+for i in 0 1 2 3 4 5 6 7; do
+    case $1 in *driver*) echo 575.57.08;; *) echo "$i, GPU-${{i}}b0a, {memory}";; esac
+done
+"""
+
+
 @pytest.fixture
 def a_node_of_eight(tmp_path, monkeypatch):
-    """This machine answers as one with eight 80 GB GPUs does."""
-    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\nfor i in 1 2 3 4 5 6 7 8; do echo 81559; done\n")
+    """This machine answers as one with eight 80 GB GPUs and an older driver does."""
+    (tmp_path / "nvidia-smi").write_text(NVIDIA_SMI.format(memory="81559"))
     (tmp_path / "nvidia-smi").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,7 @@ def inputs(tmp_path_factory):
         max_position_embeddings=32_768,
         tie_word_embeddings=True,
     ).save_pretrained(folder / "model")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
     write_rows(rows, folder / "train.parquet")
     return folder
@@ -79,6 +92,10 @@ def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
         (["data.max_response_length=32768"], ["32,768 positions"]),
         ([f"{ACTOR}.ppo_max_token_len_per_gpu=4096"], ["ppo_max_token_len_per_gpu=4096", "at least 13312"]),
         ([f"{ROLLOUT}.log_prob_max_token_len_per_gpu=64"], ["log_prob_max_token_len_per_gpu=64", "at least 13312"]),
+        (
+            ["actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=64"],
+            ["ref.log_prob_max_token_len", "13312"],
+        ),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.98"], ["gpu_memory_utilization=0.98", "param_offload"]),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.15"], ["for its cache", "max_model_len"]),
         ([f"{ROLLOUT}.max_model_len=8192"], ["max_model_len=8192 would cut off", "at least 13312"]),
@@ -109,6 +126,24 @@ def test_an_estimate_that_does_not_fit_is_a_warning(inputs, a_node_of_eight):
     _, warnings = preflight.preflight(config)
     update = next(warning for warning in warnings if warning.startswith("the update pass"))
     assert "ppo_max_token_len_per_gpu" in update and "use_fused_kernels" in update
+
+
+def test_what_is_left_beside_vllm_the_driver_and_the_hosts_memory_are_looked_at(inputs, a_node_of_eight, monkeypatch):
+    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
+    config = composed(inputs, "trainer.save_freq=-1", f"{ROLLOUT}.gpu_memory_utilization=0.85")
+    warnings = preflight.preflight(config)[1]
+    for words in ("the rollout takes about", "driver is 575.57.08", "weights whole, 119.9 GiB together"):
+        assert any(words in warning for warning in warnings), words
+
+
+def test_gpus_are_those_that_cuda_shows(a_node_of_eight, monkeypatch):
+    assert environment.gpu_memory_gib() == [81559 / 1024] * 8
+    for visible, count in {"2,5": 2, "GPU-3b": 1, "": 0, "-1": 0, "1,9,2": 1}.items():
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        assert len(environment.gpu_memory_gib()) == count
+    (a_node_of_eight / "nvidia-smi").write_text(NVIDIA_SMI.format(memory="[N/A]"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert environment.gpu_memory_gib() == [psutil.virtual_memory().total / 2**30]
 
 
 def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eight, tmp_path):
@@ -159,6 +194,7 @@ def test_the_command_prints_the_table_or_one_error(inputs):
     paths = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
     model = inputs / "tiny"
     Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(model)
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(model)
     command += [*paths, f"actor_rollout_ref.model.path={model}", f"run_dir={inputs}/run"]
     fine = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert fine.returncode == 0, fine.stderr

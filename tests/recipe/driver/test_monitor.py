@@ -8,8 +8,8 @@ import pytest
 import ray
 
 from recipe.g2rl.checks.nodes import wait_for_nodes
-from recipe.g2rl.driver.errors import ProcessLost, in_one_line
 from recipe.g2rl.driver.monitor import Monitor
+from recipe.g2rl.errors.one_line import ProcessLost, in_one_line
 
 
 @pytest.fixture(scope="module")

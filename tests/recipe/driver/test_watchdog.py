@@ -60,3 +60,24 @@ def test_a_server_ends_with_its_engine_and_the_driver_does_not(role, printed, st
     command = [sys.executable, "-c", SAMPLES, role, ENGINE]
     ended = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=120)
     assert (ended.stdout, ended.returncode) == (printed, status)
+
+
+FORKS = """
+import os, time
+import setproctitle
+setproctitle.setproctitle("VLLM::EngineCore")
+from recipe.g2rl import vllm_plugin
+vllm_plugin.register()
+if os.fork() == 0:  # stays where subprocess is for a moment, before exec
+    time.sleep(2.5)
+    os._exit(0)
+os.wait()
+time.sleep(2.5)
+print("goes on", flush=True)
+"""
+
+
+def test_an_engines_child_before_exec_is_no_lost_engine():
+    environment = os.environ | {RUN_ID: "of-the-driver", "VERL_PLATFORM": ""}
+    ended = subprocess.run([sys.executable, "-c", FORKS], env=environment, stdout=subprocess.PIPE, text=True)
+    assert (ended.stdout, ended.returncode) == ("goes on\n", 0)

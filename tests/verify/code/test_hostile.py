@@ -4,7 +4,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -37,7 +36,7 @@ HOSTILE = {
     "14 unlink": (SETUP + "os.unlink('/etc/hostname')", "error"),
     "14b rename": (SETUP + "os.rename('/etc/hostname', P)", "error"),
     "15 read /etc/passwd": ("open('/etc/passwd')", "error"),
-    "15b list /root, /home, /proc, /etc, /": ("import os\nfor p in ('/root', '/home', '/etc', '/'):\n    try: os.listdir(p)\n    except OSError: continue\n    sys.exit(0)\nprint(7)", "right"),
+    "15b read other files, list /etc": ("import os\nfor p in ('/etc/shadow', '/etc/hostname', '/proc/1/environ'):\n    try: open(p); print('read', p)\n    except OSError: pass\ntry: print(*{'passwd', 'hostname'} & set(os.listdir('/etc')))\nexcept OSError: pass\nprint(7)", "right"),
     "16 own environment": ("import os\nassert set(os.environ) <= {'PATH', 'LANG', 'PWD', 'SHLVL', '_', 'OLDPWD', 'LC_CTYPE', 'PYTHONHASHSEED', 'PYTHONDONTWRITEBYTECODE', 'OPENBLAS_NUM_THREADS'}, os.environ\nprint(7)", "right"),
     "17 the server's environment": ("import os; open(f'/proc/{os.getppid()}/environ')", "error"),
     "18 TCP": ("import socket; socket.create_connection(('127.0.0.1', 80))", "error"),
@@ -106,7 +105,9 @@ def leftovers() -> set[str]:
 
 
 def children_of(pid: int) -> set[int]:
-    direct = {int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()}
+    direct = {
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    }
     return direct.union(*map(children_of, direct))
 
 

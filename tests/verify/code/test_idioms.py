@@ -9,7 +9,9 @@ import pytest
 from g2rl.verify.code import CodePool, CodeSettings
 
 NUMBERS = [(3, "1 2 3", 6), (4, "10 -20 30 5", 25)]
-GROUND_TRUTH = json.dumps({"tests": [{"stdin": f"{n}\n{line}\n", "stdout": f"{total}\n"} for n, line, total in NUMBERS]})
+GROUND_TRUTH = json.dumps(
+    {"tests": [{"stdin": f"{n}\n{line}\n", "stdout": f"{total}\n"} for n, line, total in NUMBERS]}
+)
 
 # After each of these `a` is the list of n integers.
 READING = {

@@ -1,5 +1,7 @@
 """What is right and what is wrong: cheats, the choice of the program, comparison, values, limits, ground truths."""
 
+# ruff: noqa: E501
+
 import json
 import math
 import random
@@ -61,9 +63,10 @@ def judge(pool, program, ground_truth) -> Verdict:
 @pytest.mark.parametrize("program", CALL_CHEATS.values(), ids=list(CALL_CHEATS))
 def test_cheats_in_calls_are_wrong(pool, program):
     assert judge(pool, "def f(n): return n + 3", CALL).correct
-    assert not judge(pool, program, {**CALL, "tests": [{"args": [2], "result": 5}] * 2}).correct or program == CALL_CHEATS[
-        "remembers the test before"
-    ]
+    assert (
+        not judge(pool, program, {**CALL, "tests": [{"args": [2], "result": 5}] * 2}).correct
+        or program == CALL_CHEATS["remembers the test before"]
+    )
     assert not judge(pool, program, CALL).correct
 
 
@@ -138,11 +141,23 @@ def test_values_are_compared(expected, result, compare, same):
     assert same_value(expected, result, compare, ([-10, -2],)) is same
 
 
-SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary() | st.complex_numbers(allow_nan=False)
-HASHABLE = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3))
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.binary()
+    | st.complex_numbers(allow_nan=False)
+)
+HASHABLE = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3)
+)
 VALUES = st.recursive(
     SCALARS | st.sets(HASHABLE, max_size=3) | st.integers(0, 9).map(lambda n: 3**10_000 + n) | st.just({"tuple": 1}),
-    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE | st.just("set"), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(HASHABLE | st.just("set"), inner, max_size=4)
+    ),
     max_leaves=15,
 )
 
@@ -172,7 +187,12 @@ def test_limits(pool):
 
 def test_verdicts_do_not_depend_on_workers_or_order():
     rng = random.Random(0)
-    kinds = {"print(int(input()) + 3)": (True, None), "print(5)": (False, None), "1 / 0": (False, "error"), "import os; os.abort()": (False, "crash")}
+    kinds = {
+        "print(int(input()) + 3)": (True, None),
+        "print(5)": (False, None),
+        "1 / 0": (False, "error"),
+        "import os; os.abort()": (False, "crash"),
+    }
     work = rng.choices(list(kinds), k=60)
     for num_workers in (1, 3):
         with CodePool(num_workers, CodeSettings(timeout_s=5)) as pool:

@@ -108,7 +108,15 @@ def test_without_landlock_and_bubblewrap_it_is_refused_in_one_sentence():
 @pytest.mark.skipif(not shutil.which("bwrap"), reason="bubblewrap is not installed")
 @pytest.mark.slow
 def test_without_landlock_bubblewrap_confines():
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(Path(__file__).with_name("test_hostile.py"))]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        str(Path(__file__).with_name("test_hostile.py")),
+    ]
     ask = [sys.executable, "-c", "from g2rl.verify.code import probe; print(probe())"]
     assert "bubblewrap" in restricted("--no-landlock", "--namespaces", command=ask).stdout
     done = restricted("--no-landlock", "--namespaces", command=command)

@@ -28,4 +28,6 @@ def test_reference_solutions(name):
         other = [pool.submit(answer, json.dumps(test)) for answer, test in zip(answers, others, strict=True)]
         assert [row["id"] for row, verdict in zip(rows, own, strict=True) if not verdict.result().correct] == []
         passed = [i for i, verdict in enumerate(other) if verdict.result().correct]
-    assert [rows[i]["id"] for i in passed if tests[i]["tests"] != others[i]["tests"]] == []
+    # Three problems of LeetCode are followed by a variant of themselves ("... II"), which the same method solves.
+    assert [rows[i]["id"] for i in passed if tests[i]["function"] != others[i]["function"]] == []
+    assert len(passed) <= 3

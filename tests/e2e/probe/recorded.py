@@ -1,4 +1,4 @@
-"""What a run should have computed: read from what it left behind, and computed again one sequence at a time."""
+"""What a test reads of a finished run: its log, and what the probe wrote down; and the same, computed again."""
 
 import json
 from pathlib import Path
@@ -60,12 +60,13 @@ def check_step(run_dir: Path, step: int, model_path: Path, same_policy: bool = T
         torch.testing.assert_close(rows["features"][i].double().norm(), feature.norm(), rtol=1e-3, atol=1e-6)
 
 
-def samples_of(rows: dict, **columns: torch.Tensor) -> Samples:
+def samples_of(rows: dict, step: int = 0, **columns: torch.Tensor) -> Samples:
     return Samples(
         correct=torch.stack([row.sum() for row in rows["rm_scores"]]) > 0,
         group_ids=torch.from_numpy(np.unique(rows["uid"], return_inverse=True)[1]),
         valid=torch.tensor([bool(extra["reward_extra_info"]["pred"]) for extra in rows["extra_fields"]]),
         columns=columns,
+        step=step,
     )
 
 

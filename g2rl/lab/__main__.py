@@ -1,0 +1,27 @@
+"""`python -m g2rl.lab exploration=g2rl seed=1`: trains the tiny policy in this process and shows how it went."""
+
+import sys
+from pathlib import Path
+
+from hydra.errors import HydraException
+
+from g2rl.lab.settings import compose_lab, method_of
+
+
+def main(overrides: list[str]) -> None:
+    config, task = compose_lab(overrides)
+    method = method_of(config.exploration)
+    from g2rl.lab.train import Laboratory, run  # after the settings are known to be right: it takes seconds
+    from g2rl.report import plot_run, summary_table
+
+    folder = Path(config.run_dir)
+    run(Laboratory(config, method, task), folder)
+    plot_run(folder / "metrics.jsonl", folder / "curves.png")
+    print(summary_table(folder / "metrics.jsonl"), folder / "curves.png", sep="\n")
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (ValueError, OSError, HydraException) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,160 @@
+"""`python -m g2rl.lab.study`: the runs of docs/study_protocol.md that are missing, one process a core.
+
+Every run leaves one file in docs/study/runs: its settings, the metrics of its steps, and the outcome of every sample of
+its validations. A run that was cut off is done anew; several processes on one folder share the work.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.train import Laboratory, run
+from g2rl.utils.files import atomic_file
+
+FOLDER = Path(__file__).parents[2] / "docs" / "study"
+STEPS = 150
+SEEDS = range(11, 21)
+KEPT = (
+    "actor/entropy",
+    "actor/grad_norm",
+    "actor/kl_loss",
+    "actor/pg_clipfrac",
+    "reward/pass_rate",
+    "response_length/mean",
+    "exploration/uniform_group_share",
+    "exploration/cosine_mean",
+    "exploration/negative_pair_share",
+    "timing_s/step",
+)
+
+# Name of a setting: its overrides.
+SETTINGS: dict[str, list[str]] = {
+    "grpo": ["exploration=grpo"],
+    "g2rl": ["exploration=g2rl"],
+    "g2rl-placebo": ["exploration=g2rl", "exploration.placebo=true"],
+    "g2rl-oracle": ["exploration=g2rl", "score_on=derivations"],
+    "weighted": ["exploration=weighted_maxrl"],
+    "weighted-placebo": ["exploration=weighted_maxrl", "exploration.placebo=true"],
+    "weighted-oracle": ["exploration=weighted_maxrl", "score_on=derivations"],
+    "maxrl": ["exploration=maxrl"],
+    "g2rl-neutral": ["exploration=g2rl", "exploration.uniform_groups=neutral"],
+    "g2rl-neutral-placebo": ["exploration=g2rl", "exploration.uniform_groups=neutral", "exploration.placebo=true"],
+    "g2rl-positive": ["exploration=g2rl", "exploration.similarity=positive"],
+    "g2rl-signed": ["exploration=g2rl", "exploration.similarity=signed"],
+    "g2rl-hidden": ["exploration=g2rl", "score_on=hidden_states"],
+    "entropy": ["exploration=entropy"],
+    "progrpo": ["exploration=progrpo"],
+    "evol": ["exploration=evol"],
+    "passk": ["exploration=passk"],
+    "w_reinforce": ["exploration=w_reinforce"],
+    "unlikeliness": ["exploration=unlikeliness"],
+    "ucpo": ["exploration=ucpo"],
+    "rep_exp": ["exploration=rep_exp"],
+}
+NAMES = list(SETTINGS)
+ORDER = [  # settings, seeds
+    (NAMES[:3], SEEDS),
+    (NAMES[3:8], SEEDS[:3]),
+    (NAMES[8:13], SEEDS[:3]),
+    (NAMES[13:], SEEDS[:3]),
+    (NAMES[3:13], SEEDS[3:]),
+]
+
+
+def missing(folder: Path) -> Iterator[tuple[str, int]]:
+    """Settings and seeds in the order of the protocol: all settings of a line with one seed, then the next seed."""
+    for names, seeds in ORDER:
+        for seed in seeds:
+            for name in names:
+                if not run_file(folder, name, seed).exists():
+                    yield name, seed
+
+
+def run_file(folder: Path, name: str, seed: int) -> Path:
+    return folder / "runs" / f"arithmetic-{name}-seed{seed}.json.gz"
+
+
+def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tuple[str, ...] = ()) -> None:
+    """One run, with its file at the end. The metrics of its steps are seen in `outputs/study` meanwhile."""
+    overrides = [*SETTINGS[name], f"seed={seed}", f"trainer.total_training_steps={steps}", *more]
+    config, task = compose_lab([*overrides, f"run_dir=outputs/study/{name}-seed{seed}"])
+    laboratory = Laboratory(config, method_of(config.exploration), task)
+    outcomes = run(laboratory, Path(config.run_dir))
+    metrics = [json.loads(line) for line in (Path(config.run_dir) / "metrics.jsonl").read_text().splitlines()]
+    record = {
+        "setting": name,
+        "task": task,
+        "seed": seed,
+        "overrides": overrides,
+        "kinds": [problem.kind for problem in laboratory.validation],
+        "metrics": {
+            key: [[m["step"], float(f"{m['data'][key]:.5g}")] for m in metrics if key in m["data"]] for key in KEPT
+        },
+        **packed(outcomes),
+    }
+    target = run_file(folder, name, seed)
+    with atomic_file(target) as temporary:  # no time in it: the same run gives the same file
+        temporary.write_bytes(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
+
+
+def packed(outcomes: dict[int, list[list[str | None]]]) -> dict[str, Any]:
+    """Outcomes of the samples by step and problem, as numbers: −1 wrong, else the place in `derivations`.
+
+    A right answer without a derivation has the place of "".
+    """
+    places: dict[str, int] = {"": 0}
+    numbers = {
+        step: [[-1 if way is None else places.setdefault(way, len(places)) for way in row] for row in rows]
+        for step, rows in outcomes.items()
+    }
+    return {"outcomes": numbers, "derivations": list(places)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m g2rl.lab.study", description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="only say what is missing")
+    parser.add_argument("--runs", type=int, help="stop after this many runs")
+    options = parser.parse_args()
+    if options.list:
+        print(*(f"{name} seed {seed}" for name, seed in missing(FOLDER)), sep="\n")
+        return
+    done = 0
+    while (options.runs is None or done < options.runs) and (one := claim(FOLDER)):
+        name, seed, lock = one
+        try:
+            perform(name, seed, FOLDER)
+        finally:
+            lock.unlink(missing_ok=True)
+        done += 1
+        print(f"{name} seed {seed} is done", file=sys.stderr)
+
+
+def claim(folder: Path) -> tuple[str, int, Path] | None:
+    """The first missing run that no other living process works on, with its lock; None where there is none."""
+    locks = Path("outputs/study")
+    locks.mkdir(parents=True, exist_ok=True)
+    for name, seed in missing(folder):
+        lock = locks / f"{name}-seed{seed}.pid"
+        if lock.exists() and _lives(lock.read_text()):
+            continue
+        lock.write_text(str(os.getpid()))
+        return name, seed, lock
+    return None
+
+
+def _lives(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,254 @@
+"""`python -m g2rl.lab.tables`: the CSV, the tables and the picture of docs/study from the runs that are there.
+
+Shape suffixes: S seeds, P problems.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+
+from g2rl.evaluation.metrics import pass_at_k
+from g2rl.lab.study import FOLDER, SEEDS, SETTINGS
+from g2rl.report.style import OTHER_COLORS, figure, legend, save
+from g2rl.utils.files import atomic_file
+from g2rl.utils.markdown import markdown_table
+
+LEVELS = (0.75, 0.85)
+MEASURES = ("pass@1", "pass@32", "derivations", "derivations of sums", "derivations of others")
+LAST = 3  # validations whose mean is a run's end
+RESAMPLES = 10_000
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
+FEWEST = 5  # seeds from which on an interval is shown
+
+
+@dataclass(frozen=True)
+class Run:
+    setting: str
+    seed: int
+    evaluations: dict[int, dict[str, float]]  # step -> measure -> value
+    metrics: dict[str, list[list[float]]]
+
+
+def read_run(path: Path) -> Run:
+    record = json.loads(gzip.decompress(path.read_bytes()))
+    evaluations = {int(step): measures(rows, record["kinds"]) for step, rows in record["outcomes"].items()}
+    return Run(record["setting"], record["seed"], evaluations, record["metrics"])
+
+
+def measures(outcomes: Sequence[Sequence[int]], kinds: Sequence[str]) -> dict[str, float]:
+    """Of the samples' outcomes as `g2rl.lab.study.packed` numbers them: −1 wrong, 0 right without a derivation."""
+    number = len(outcomes[0])
+    rights = [sum(outcome >= 0 for outcome in row) for row in outcomes]
+    ways_P = np.array([len({outcome for outcome in row if outcome > 0}) for row in outcomes])
+    sums_P = np.array([kind == "sum" for kind in kinds])
+    return {
+        "pass@1": float(np.mean(rights)) / number,
+        "pass@32": float(np.mean([pass_at_k(number, right, 32) for right in rights])),
+        "derivations": float(ways_P.mean()),
+        "derivations of sums": float(ways_P[sums_P].mean()),
+        "derivations of others": float(ways_P[~sums_P].mean()),
+    }
+
+
+def end(run: Run, measure: str) -> float:
+    """Mean over the last validations."""
+    return float(np.mean([run.evaluations[step][measure] for step in sorted(run.evaluations)[-LAST:]]))
+
+
+def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") -> float | None:
+    """The measure where pass@1 first reaches the level, interpolated between two validations; None if it does not."""
+    steps = sorted(run.evaluations)
+    for before, after in pairwise(steps):
+        low, high = (run.evaluations[step]["pass@1"] for step in (before, after))
+        if low < level <= high:
+            first, second = (run.evaluations[step][measure] for step in (before, after))
+            return first + (level - low) / (high - low) * (second - first)
+    return None
+
+
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float, int]:
+    """(mean difference over the seeds that both have, half-width of its 95 % interval by Student's t, seeds).
+
+    The half-width is NaN for fewer than two seeds.
+    """
+    differences_S = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+    count = len(differences_S)
+    if count == 0:
+        return float("nan"), float("nan"), 0
+    half = T_QUANTILES[count - 2] * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
+    return float(differences_S.mean()), float(half), count
+
+
+def share_of_oracle(
+    score: Mapping[int, float], placebo: Mapping[int, float], oracle: Mapping[int, float]
+) -> tuple[float, float, float] | None:
+    """(score − placebo) / (oracle − placebo) of means over the same seeds, and its 95 % bootstrap interval.
+
+    None with fewer than five seeds, and where the interval of oracle − placebo reaches 0: there is no scale then.
+    """
+    seeds = sorted(score.keys() & placebo.keys() & oracle.keys())
+    values_S3 = np.array([[score[seed], placebo[seed], oracle[seed]] for seed in seeds])
+    if len(seeds) < FEWEST:
+        return None
+    picked = np.random.default_rng(0).integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    mean_3, means_R3 = values_S3.mean(0), values_S3[picked].mean(1)
+    if np.quantile(means_R3[:, 2] - means_R3[:, 1], 0.025) <= 0:
+        return None
+    shares_R = (means_R3[:, 0] - means_R3[:, 1]) / (means_R3[:, 2] - means_R3[:, 1])
+    low, high = np.quantile(shares_R, [0.025, 0.975])
+    return float((mean_3[0] - mean_3[1]) / (mean_3[2] - mean_3[1])), float(low), float(high)
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+def write_csv(runs: Sequence[Run], path: Path) -> None:
+    with atomic_file(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["setting", "seed", "step", *MEASURES])
+        for run in runs:
+            for step, values in run.evaluations.items():
+                writer.writerow([run.setting, run.seed, step, *(f"{values[name]:.5g}" for name in MEASURES)])
+
+
+def table_of_ends(groups: Mapping[str, Sequence[Run]]) -> str:
+    rows = [["setting", "seeds", *MEASURES, "entropy, nats"]]
+    for name, runs in groups.items():
+        ends = [spread([end(run, measure) for run in runs], "@" in measure) for measure in MEASURES]
+        entropies = [float(np.mean([value for _, value in run.metrics["actor/entropy"][-10:]])) for run in runs]
+        rows.append([name, str(len(runs)), *ends, spread(entropies, False)])
+    return markdown_table(rows)
+
+
+def table_at_accuracy(groups: Mapping[str, Sequence[Run]]) -> str:
+    rows = [["setting", *(f"at {level:.0%}" for level in LEVELS)]]
+    for name, runs in groups.items():
+        cells = []
+        for level in LEVELS:
+            found = list(at_level(runs, level).values())
+            cells.append(f"{spread(found, False)}, {len(found)} of {len(runs)} runs" if found else "no run reaches it")
+        rows.append([name, *cells])
+    return markdown_table(rows)
+
+
+def table_of_differences(groups: Mapping[str, Sequence[Run]]) -> str:
+    rows = [["difference in derivations of sums", *(f"at {level:.0%}" for level in LEVELS)]]
+    for one, other in PAIRS:
+        if one in groups and other in groups:
+            cells = [
+                shown_difference(*paired(at_level(groups[one], level), at_level(groups[other], level)))
+                for level in LEVELS
+            ]
+            rows.append([f"{one} − {other}", *cells])
+    return markdown_table(rows)
+
+
+PAIRS = [
+    ("g2rl", "grpo"),
+    ("g2rl", "g2rl-placebo"),
+    ("g2rl-oracle", "g2rl-placebo"),
+    ("g2rl-placebo", "grpo"),
+    ("weighted", "weighted-placebo"),
+    ("weighted-oracle", "weighted-placebo"),
+    ("weighted-placebo", "maxrl"),
+    ("g2rl-neutral", "g2rl-neutral-placebo"),
+    *((name, "g2rl") for name in ("g2rl-positive", "g2rl-signed", "g2rl-hidden", "maxrl", "ucpo", "entropy")),
+]
+
+
+def table_of_shares(groups: Mapping[str, Sequence[Run]]) -> str:
+    rows = [["share of the oracle's gain over the placebo", *(f"at {level:.0%}" for level in LEVELS)]]
+    for name in ("g2rl", "weighted"):
+        trio = [groups.get(setting, []) for setting in (name, f"{name}-placebo", f"{name}-oracle")]
+        cells = []
+        for level in LEVELS:
+            share = share_of_oracle(*(at_level(runs, level) for runs in trio))
+            cells.append("not known" if share is None else "{:.0%} [{:.0%}, {:.0%}]".format(*share))
+        rows.append([name, *cells])
+    return markdown_table(rows)
+
+
+def at_level(runs: Sequence[Run], level: float) -> dict[int, float]:
+    found = {run.seed: at_accuracy(run, level) for run in runs}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def shown_difference(mean: float, half: float, seeds: int) -> str:
+    if seeds == 0:
+        return "no pair yet"
+    if seeds < FEWEST:
+        return f"{mean:+.2f} ({seeds} seeds)"
+    zero = ", the interval contains zero" if abs(mean) <= half else ""
+    return f"{mean:+.2f} ± {half:.2f} ({seeds} seeds{zero})"
+
+
+def spread(values: Sequence[float], per_cent: bool) -> str:
+    """Mean, and in brackets the lowest and the highest."""
+    shown = (lambda value: f"{100 * value:.1f}") if per_cent else (lambda value: f"{value:.2f}")
+    return f"{shown(np.mean(values))} [{shown(min(values))}, {shown(max(values))}]"
+
+
+def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
+    """Derivations of sums over pass@1, along the runs: means over the seeds at each step."""
+    colors = dict(zip(groups, ("#000000", "#D55E00", *OTHER_COLORS) * len(groups), strict=False))
+    with figure(1, 2, width=4.5, height=3.4) as (fig, (curve, steps)):
+        for name, runs in groups.items():
+            common = sorted(set.intersection(*(set(run.evaluations) for run in runs)))
+            ways, passed = (
+                [np.mean([run.evaluations[step][measure] for run in runs]) for step in common]
+                for measure in ("derivations of sums", "pass@1")
+            )
+            curve.plot(passed, ways, marker=".", color=colors[name])
+            steps.plot(common, passed, marker=".", color=colors[name])
+        curve.set(xlabel="pass@1", ylabel="derivations among 32 samples", title="sums of four numbers")
+        curve.xaxis.set_major_formatter(PercentFormatter(xmax=1))
+        steps.set(xlabel="step", title="pass@1")
+        steps.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        legend(fig, {name: f"{name} ({len(runs)} seeds)" for name, runs in groups.items()}, colors)
+        save(fig, path)
+
+
+def write_all(folder: Path) -> None:
+    runs = [read_run(path) for path in sorted((folder / "runs").glob("*.json.gz"))]
+    reported = [run for run in runs if run.seed in SEEDS]
+    if not reported:
+        raise SystemExit(
+            f"error: there is no run of a reported seed in {folder / 'runs'}: start bash scripts/study.sh."
+        )
+    groups: dict[str, Any] = defaultdict(list)
+    for name in SETTINGS:  # the order of the protocol
+        if of_setting := [run for run in reported if run.setting == name]:
+            groups[name] = of_setting
+    write_csv(runs, folder / "evaluations.csv")
+    plot(groups, folder / "derivations.png")
+    text = "\n\n".join(
+        [
+            f"<!-- made by `python -m g2rl.lab.tables` from {len(reported)} runs -->",
+            f"Means of the last {LAST} validations; in brackets the lowest and the highest seed.",
+            table_of_ends(groups),
+            "Derivations of sums at equal pass@1.",
+            table_at_accuracy(groups),
+            "Paired by seed, with 95 % intervals.",
+            table_of_differences(groups),
+            table_of_shares(groups),
+        ]
+    )
+    with atomic_file(folder / "tables.md") as temporary:
+        temporary.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m g2rl.lab.tables", description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=FOLDER)
+    write_all(parser.parse_args().folder)

@@ -1,0 +1,140 @@
+"""The study's numbers from its files, against plain second ways to them."""
+
+import gzip
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.polynomial.legendre import leggauss
+
+from g2rl.lab.see import SIMILARITIES, probability
+from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
+from g2rl.lab.tables import T_QUANTILES, Run, at_accuracy, measures, paired, read_run, share_of_oracle, write_all
+
+
+def run_of(points, seed=11):
+    return Run("x", seed, {step: {"pass@1": p, "derivations of sums": d} for step, p, d in points}, {})
+
+
+def test_equal_accuracy():
+    run = run_of([(0, 0.3, 3.0), (10, 0.7, 2.0), (20, 0.8, 1.0), (30, 0.74, 5.0), (40, 0.9, 4.0)])
+    assert at_accuracy(run, 0.75) == pytest.approx(1.5)  # the first crossing alone counts
+    assert at_accuracy(run, 0.85) == pytest.approx(5 + 11 / 16 * -1)
+    assert at_accuracy(run, 0.95) is None
+    assert at_accuracy(run, 0.2) is None  # it was there before training
+
+
+def test_measures_of_outcomes():
+    outcomes = {0: [["3+4=7", "3+4=7", None, ""] * 8, [None] * 32, ["1+1=2", "1*2=2", "1+1=2", None] * 8]}
+    record = packed(outcomes)
+    found = measures(record["outcomes"][0], ["sum", "sum", "products"])
+    assert found["pass@1"] == pytest.approx(48 / 96)
+    assert found["pass@32"] == pytest.approx(2 / 3)
+    assert found["derivations of sums"] == pytest.approx(1 / 2)  # one way, and a problem without any
+    assert found["derivations of others"] == 2
+    assert found["derivations"] == pytest.approx(1)
+    assert [record["derivations"][place] for place in record["outcomes"][0][2][:2]] == ["1+1=2", "1*2=2"]
+
+
+def test_paired_interval_covers_the_truth():
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(2000):
+        shared = rng.normal(size=10) * 5  # what a seed does to both settings
+        ours, theirs = shared + 0.3 + rng.normal(size=10), shared + rng.normal(size=10)
+        mean, half, count = paired(dict(enumerate(ours)), dict(enumerate(theirs)))
+        covered.append(abs(mean - 0.3) <= half)
+    assert count == 10
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
+    assert paired({1: 2.0, 2: 5.0}, {2: 1.0, 3: 4.0})[::2] == (4.0, 1)
+
+
+def test_quantiles_of_students_t():
+    """The density between −q and q is 0.95, by quadrature."""
+    nodes, weights = leggauss(200)
+    for df, quantile in enumerate(T_QUANTILES, start=1):
+        x = quantile * nodes
+        constant = math.gamma((df + 1) / 2) / math.gamma(df / 2) / math.sqrt(df * math.pi)
+        area = quantile * (weights * constant * (1 + x**2 / df) ** (-(df + 1) / 2)).sum()
+        assert area == pytest.approx(0.95, abs=1e-4)
+
+
+def test_share_of_the_oracle():
+    seeds = range(11, 21)
+    placebo = {seed: 1.0 + 0.1 * (seed % 3) for seed in seeds}
+    oracle = {seed: value + 1.0 for seed, value in placebo.items()}
+    score = {seed: value + 0.4 for seed, value in placebo.items()}
+    assert share_of_oracle(score, placebo, oracle) == pytest.approx((0.4, 0.4, 0.4))
+    assert share_of_oracle(score, placebo, placebo) is None  # no scale
+    assert share_of_oracle({11: 1.0}, placebo, oracle) is None  # too few
+
+
+def test_probability_that_the_same_way_is_more_similar():
+    torch.manual_seed(0)
+    vectors = torch.randn(9, 4)
+    ways, texts = torch.tensor([0, 0, 0, 1, 1, 2, 2, 2, 2]), torch.tensor([0, 1, 1, 2, 3, 4, 4, 5, 6])
+    similarity = SIMILARITIES["signed"](vectors)
+    pairs = [(i, j) for i in range(9) for j in range(i)]
+    alike = [similarity[i, j] for i, j in pairs if ways[i] == ways[j] and texts[i] != texts[j]]
+    other = [similarity[i, j] for i, j in pairs if ways[i] != ways[j]]
+    expected = np.mean([float(a > b) for a in alike for b in other])
+    assert probability(similarity, ways, texts) == pytest.approx(expected)
+    assert probability(torch.ones(9, 9), ways, texts) == 0.5
+    assert probability(similarity, torch.arange(9), texts) is None
+
+
+def test_order_of_the_study(tmp_path):
+    names = [name for line, _ in ORDER for name in line]
+    assert set(names) == set(SETTINGS)
+    todo = list(missing(tmp_path))
+    assert todo[:4] == [("grpo", 11), ("g2rl", 11), ("g2rl-placebo", 11), ("grpo", 12)]
+    assert len(set(todo)) == len(todo) == 13 * 10 + 8 * 3
+    done = run_file(tmp_path, "g2rl", 11)
+    done.parent.mkdir()
+    done.touch()
+    assert list(missing(tmp_path)) == [one for one in todo if one != ("g2rl", 11)]
+
+
+def write_run(folder, name, seed, ways_of_step):
+    """Two problems x 32 samples; the share of right answers grows with the step."""
+    outcomes = {}
+    for step, (right, ways) in ways_of_step.items():
+        rows = [[f"1+1={i % ways}" if i < right else None for i in range(32)] for _ in range(2)]
+        outcomes[step] = rows
+    record = {"setting": name, "seed": seed, "kinds": ["sum", "products"], "metrics": {"actor/entropy": [[1, 0.2]]}}
+    path = run_file(folder, name, seed)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(json.dumps(record | packed(outcomes)).encode()))
+
+
+def test_tables_and_picture(tmp_path):
+    for seed in range(11, 17):
+        write_run(tmp_path, "g2rl", seed, {0: (8, 4), 10: (28, 4), 20: (30, 4)})
+        write_run(tmp_path, "g2rl-placebo", seed, {0: (8, 4), 10: (28, 2 + seed % 2), 20: (30, 2)})
+        write_run(tmp_path, "g2rl-oracle", seed, {0: (8, 4), 10: (28, 6), 20: (30, 6)})
+    write_run(tmp_path, "g2rl", 1, {0: (8, 1), 10: (16, 1), 20: (16, 1)})  # for tuning: in the CSV alone
+    write_all(tmp_path)
+    text = (tmp_path / "tables.md").read_text()
+    # At 75 %, 16 of 20 steps of the way from 25 % to 87.5 %; the placebo has 2.4 or 3.2 derivations there.
+    assert "4.00 [4.00, 4.00], 6 of 6 runs" in text and "2.80 [2.40, 3.20], 6 of 6 runs" in text
+    differences = [1.6, 0.8] * 3
+    half = 2.571 * np.std(differences, ddof=1) / math.sqrt(6)
+    assert f"+1.20 ± {half:.2f} (6 seeds)" in text
+    assert "interval contains zero" not in text
+    rows = (tmp_path / "evaluations.csv").read_text().splitlines()
+    assert len(rows) == 1 + 19 * 3 and "g2rl,1,20,0.5,1,1,1,1" in rows
+    assert (tmp_path / "derivations.png").stat().st_size > 10_000
+
+
+def test_committed_tables_are_those_of_the_committed_runs(tmp_path):
+    if not (FOLDER / "tables.md").exists():
+        pytest.skip("no run of the study is there yet")
+    (tmp_path / "runs").symlink_to(FOLDER / "runs")
+    write_all(tmp_path)
+    for name in ("evaluations.csv", "tables.md"):
+        assert (tmp_path / name).read_text() == (FOLDER / name).read_text()
+    for path in sorted((FOLDER / "runs").glob("*.json.gz")):
+        run = read_run(path)
+        assert max(run.evaluations) == 150 and len(run.evaluations) == 16

@@ -1,0 +1,31 @@
+import pytest
+
+from g2rl.data.arithmetic import distinct_problems
+from g2rl.lab.tasks import arithmetic_problems, derivation, equations
+
+
+def test_derivations():
+    assert derivation("First 3+4=7. Then 7*2=14. So the answer is \\boxed{14}.", "14") == "3+4=7 7*2=14"
+    assert derivation("3+4=7\n7*2=14\nAnswer: \\boxed{14}", "14") == "3+4=7 7*2=14"
+    assert derivation("It is \\boxed{14}.", "14") is None
+    assert derivation("3+4=8, 8+6=14. \\boxed{14}", "14") is None  # a lucky error
+    assert derivation("7*2=14, 3+4=7. \\boxed{14}", "14") is None
+    assert equations("3+4=8, then 8-6=2") == "3+4=8 8-6=2"
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_every_strategy_is_a_derivation_of_its_own(split):
+    for problem in distinct_problems(split, 200, seed=0):
+        ways = {derivation(", ".join(steps), str(problem.answer)) for steps in problem.strategies.values()}
+        assert None not in ways
+        # Equal numbers make two strategies the same equations.
+        assert len(ways) == len({tuple(steps) for steps in problem.strategies.values()})
+
+
+def test_problems_are_those_of_the_recipes_file(tmp_path):
+    from g2rl.data.__main__ import collect, parse
+
+    _, files = collect(parse(["arithmetic", "--out", str(tmp_path)]))
+    for split, (_, records) in files.items():
+        ours = arithmetic_problems(split, len(records))
+        assert [(p.question, p.answer) for p in ours] == [(r.question, r.answer) for r in records]
