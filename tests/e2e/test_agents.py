@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recorded import check_advantages, check_step, check_two_steps, probed, samples_of
+from oracle import check_advantages, check_step, check_two_steps, probed, samples_of
 
 from g2rl.methods.g2rl import G2RL
 

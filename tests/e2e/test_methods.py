@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 import torch
-from recorded import check_advantages, metrics, probed, samples_of
+from oracle import check_advantages, metrics, probed, samples_of
 from transformers import AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from recorded import check_advantages, check_step, check_two_steps, metrics, probed, recompute, samples_of
+from oracle import check_advantages, check_step, check_two_steps, metrics, probed, recompute, samples_of
 from transformers import AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model

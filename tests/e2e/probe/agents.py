@@ -1,4 +1,4 @@
-"""An agent loop of a user's own: sessions with several outputs, with a tool's tokens in them, or without an output."""
+"""An agent loop of a user's own: sessions with several outputs, with tokens of a tool in them, or without output."""
 
 from recipe.g2rl.agent import SeededSingleTurn
 

@@ -1,4 +1,4 @@
-"""What a test reads of a finished run: its log, and what the probe wrote down; and the same, computed again."""
+"""What a run should have computed: read from what it left behind, and computed again one sequence at a time."""
 
 import json
 from pathlib import Path
