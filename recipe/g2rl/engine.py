@@ -219,7 +219,7 @@ def _causal_lm(module: Any) -> Any:
 
 def _forward_through_head(causal_lm, temperature=None, shift_labels=None, return_dict=None, **model_inputs):
     """The arguments that verl's fused forward takes for the logits go; everything else reaches the model."""
-    output = causal_lm.base_model(**model_inputs, use_cache=False)
+    output = causal_lm.base_model(**model_inputs)
     return CausalLMOutput(logits=causal_lm.lm_head(output.last_hidden_state))
 
 

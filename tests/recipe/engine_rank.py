@@ -1,8 +1,8 @@
 """One rank of test_engine_equality.py: builds the actor's worker as a run does and sends its log-prob pass back.
 
 Two things of the GPU stack are replaced, neither of them ours: PyTorch's FSDP1 refuses CPU weights in
-`sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernel, inside
-verl's own exchange of heads between Ulysses ranks.
+`sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernels, inside
+verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL.
 """
 
 import os
@@ -14,10 +14,12 @@ from multiprocessing.connection import Connection
 import torch
 import torch.distributed.fsdp._init_utils as fsdp1
 import verl.models.transformers.monkey_patch as verl_attention
+import verl.models.transformers.qwen2_vl as verl_vision
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, Qwen3ForCausalLM
 from transformers.integrations.flash_attention import flash_attention_forward
 from transformers.masking_utils import flash_attention_mask
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention
 from verl.trainer.config import CheckpointConfig
 from verl.utils import tensordict_utils as tu
 from verl.utils.distributed import initialize_global_process_group_ray
@@ -36,6 +38,13 @@ def attend_within_segments(query, key, value, attention_mask, query_length, *_, 
     parts = zip(*(x.transpose(1, 2).split(lengths, dim=2) for x in (query, key, value)), strict=True)
     out = [scaled_dot_product_attention(*part, is_causal=True, scale=softmax_scale, enable_gqa=True) for part in parts]
     return torch.cat(out, dim=2).transpose(1, 2)
+
+
+def attend_within_packed(q, k, v, cu_seqlens_q, softmax_scale=None, **_):
+    """The same where the bounds of the segments are given."""
+    positions = torch.cat([torch.arange(n) for n in cu_seqlens_q.diff().tolist()])[None]
+    q, k, v = (x[None] for x in (q, k, v))
+    return attend_within_segments(q, k, v, None, q.shape[1], position_ids=positions, softmax_scale=softmax_scale)[0]
 
 
 def nested(rows: list[list]) -> torch.Tensor:
@@ -64,6 +73,11 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
         "response_mask": nested(rows["response_mask"]),
         "loss_mask": nested(rows["response_mask"]),
     }
+    if "position_ids" in rows:  # four for each token, as verl has them for images
+        tensors["position_ids"] = nested(rows["position_ids"])
+        tensors["multi_modal_inputs"] = [
+            {name: torch.tensor(value) for name, value in inputs.items()} for inputs in rows["multi_modal_inputs"]
+        ]
     if "temperature" in rows:  # one for each row instead of the setting
         tensors["temperature"] = torch.tensor(rows["temperature"])
         del settings["temperature"]
@@ -91,7 +105,11 @@ def main() -> None:
     verl_attention._flash_attention_forward = attend_within_segments
     AttentionInterface.register("segments", flash_attention_forward)
     AttentionMaskInterface.register("segments", flash_attention_mask)
-    forward = Qwen3ForCausalLM.forward
+    verl_vision.flash_attn_varlen_func = attend_within_packed
+    verl_vision.fa_peft_integration_check = lambda *states, target_dtype: states  # it would make them bfloat16
+    for name in ("supports_window_size", "supports_deterministic", "use_top_left_mask"):
+        setattr(verl_vision, f"_flash_{name}", False)
+    forward, attention = Qwen3ForCausalLM.forward, Qwen2_5_VLAttention.forward
     while True:
         try:
             case = connection.recv()
@@ -101,7 +119,8 @@ def main() -> None:
             answer = log_prob_pass(**case)
         except BaseException:
             answer = traceback.format_exc()
-        Qwen3ForCausalLM.forward = forward  # verl's fused kernels replace it for the whole process
+        # verl replaces them for the whole process, for fused kernels and for packed input
+        Qwen3ForCausalLM.forward, Qwen2_5_VLAttention.forward = forward, attention
         connection.send(answer)
 
 

@@ -1,97 +1,33 @@
 """However the actor is sharded, packed, adapted or parallelised, the log-prob pass gives what autograd gives.
 
-Ranks are processes of their own (engine_rank.py) that run the actor's worker on gloo. The oracle runs each sequence
-alone, in float64, with another attention, and differentiates.
+Ranks are processes of their own (conftest.py, engine_rank.py) that run the actor's worker on gloo. The oracle runs each
+sequence alone, in float64, with another attention, and differentiates.
 """
-
-import multiprocessing
-import os
-import socket
-import subprocess
-import sys
-from multiprocessing.connection import wait
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3Config,
+    Qwen3ForCausalLM,
+    Qwen3MoeConfig,
+    Qwen3MoeForCausalLM,
+)
 
 VOCABULARY = 97
+IMAGE, IMAGE_GRID = 96, (1, 4, 4)  # an image of 16 patches is four tokens
 TEMPERATURE = 0.7
-TIMEOUT_S = 120
 BFLOAT16 = 0.02  # two orders of the same sums, in hidden states of 8 significant bits
-
-
-class Ranks:
-    """A group of rank processes; each case runs on all of them."""
-
-    def __init__(self, world: int) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.processes, self.connections = [], []
-        for rank in range(world):
-            mine, theirs = multiprocessing.Pipe()
-            group = {"RANK": rank, "WORLD_SIZE": world, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-            self.processes.append(
-                subprocess.Popen(
-                    [sys.executable, Path(__file__).with_name("engine_rank.py"), str(theirs.fileno())],
-                    env=os.environ | {name: str(value) for name, value in group.items()} | {"OMP_NUM_THREADS": "1"},
-                    pass_fds=[theirs.fileno()],
-                )
-            )
-            theirs.close()
-            self.connections.append(mine)
-
-    def run(self, **case) -> dict[str, list]:
-        """The batch's rows in order, from all ranks."""
-        for connection in self.connections:
-            connection.send(case)
-        outstanding, answers = set(self.connections), []
-        while outstanding:
-            ready = wait(outstanding, TIMEOUT_S)
-            if not ready:
-                self.stop()
-                pytest.fail("a rank did not answer")
-            for connection in ready:
-                outstanding.discard(connection)
-                answers.append(connection.recv())
-                if isinstance(answers[-1], str):
-                    self.stop()  # the others may wait for this one for ever
-                    pytest.fail(answers[-1])
-        answers = sorted((a for a in answers if a), key=lambda answer: answer["rows"])
-        return {name: [row for answer in answers for row in answer[name]] for name in answers[0]}
-
-    def stop(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-
-    @property
-    def alive(self) -> bool:
-        return all(process.poll() is None for process in self.processes)
-
-
-@pytest.fixture(scope="module")
-def ranks():
-    """ranks(world) starts the processes of a group at its first use."""
-    groups: dict[int, Ranks] = {}
-
-    def group(world: int) -> Ranks:
-        if world not in groups or not groups[world].alive:
-            groups[world] = Ranks(world)
-        return groups[world]
-
-    yield group
-    for started in groups.values():
-        started.stop()
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Folders: two models (LM head of its own, tied to the embedding) and two adapters of the first."""
+    """Folders: models (LM head of its own, tied to the embedding, experts, vision) and two adapters of the first."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
@@ -101,6 +37,18 @@ def models(tmp_path_factory):
             vocab_size=VOCABULARY, **sizes, **heads, tie_word_embeddings=name == "tied", initializer_range=0.2
         )
         Qwen3ForCausalLM(config).save_pretrained(folder / name)
+    experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 24, "initializer_range": 0.2}
+    Qwen3MoeForCausalLM(Qwen3MoeConfig(vocab_size=VOCABULARY, **sizes, **heads, **experts)).save_pretrained(
+        folder / "experts"
+    )
+    text = {"vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, **heads}
+    text |= {"initializer_range": 0.2, "rope_parameters": {"rope_type": "default", "mrope_section": [2, 1, 1]}}
+    vision = {"depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "patch_size": 2}
+    vision |= {"out_hidden_size": 32, "window_size": 8, "fullatt_block_indexes": [0], "initializer_range": 0.2}
+    config = Qwen2_5_VLConfig(
+        text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=95, vision_start_token_id=94
+    )
+    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder / "vision")
     for name in ("zero", "random"):
         adapted = get_peft_model(
             Qwen3ForCausalLM.from_pretrained(folder / "untied"),
@@ -132,11 +80,16 @@ def oracle(model, batch, temperatures=(TEMPERATURE,) * 8, body=torch.float64) ->
     `body` is the type in which the hidden states are computed; what follows is float64.
     """
     model = model.to(body).eval()
+    more = batch.get("multi_modal_inputs", [{}] * 8)
+    more = [{name: torch.tensor(value) for name, value in values.items()} for values in more]
+    for row, positions in enumerate(batch.get("position_ids", [])):
+        more[row]["position_ids"] = torch.tensor(positions[1:])[:, None]  # of time, height and width
     head = model.lm_head.weight.detach().double()
     expected: dict[str, list[np.ndarray]] = {"log_probs": [], "entropy": [], "features": []}
-    for ids, mask, temperature in zip(batch["input_ids"], batch["response_mask"], temperatures, strict=True):
+    rows = zip(batch["input_ids"], batch["response_mask"], temperatures, more, strict=True)
+    for ids, mask, temperature, inputs in rows:
         with torch.no_grad():
-            hidden = model.base_model(torch.tensor([ids])).last_hidden_state[0, :-1].double()
+            hidden = model.base_model(torch.tensor([ids]), **inputs).last_hidden_state[0, :-1].double()
         hidden.requires_grad_()
         log_p = torch.log_softmax(hidden @ head.T / temperature, -1)
         log_probs = log_p.gather(1, torch.tensor(ids[1:])[:, None])[:, 0]
@@ -208,6 +161,46 @@ def test_temperatures(ranks, models, batch, temperatures, packed):
     if len(set(temperatures)) > 1:
         run["batch"] = batch | {"temperature": list(temperatures)}
     check(ranks(2).run(**run), oracle(plain(models / "untied"), batch, temperatures))
+
+
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_a_mixture_of_experts(ranks, models, batch, strategy):
+    got = ranks(2).run(**case(models / "experts", batch, strategy=strategy))
+    settings = {"attn_implementation": "eager", "experts_implementation": "eager"}
+    check(got, oracle(AutoModelForCausalLM.from_pretrained(models / "experts", **settings), batch))
+
+
+@pytest.fixture(scope="module")
+def images(batch):
+    """The batch with an image in every other prompt, and the positions in time, height and width that follow."""
+    generator = torch.Generator().manual_seed(2)
+    rows = {"input_ids": [], "position_ids": [], "multi_modal_inputs": []}
+    for row, ids in enumerate(batch["input_ids"]):
+        ids = [token % 90 for token in ids]
+        before, after = [list(range(len(ids)))] * 3, [[], [], []]
+        if row % 2:
+            ids = [ids[0], *[IMAGE] * 4, *ids[1:]]
+            before, after = [[0]] * 3, [list(range(3, len(ids) - 2))] * 3
+        image = [[1, 1, 1, 1], [1, 1, 2, 2], [1, 2, 1, 2]] if row % 2 else [[], [], []]
+        three = [a + b + c for a, b, c in zip(before, image, after, strict=True)]
+        rows["input_ids"].append(ids)
+        rows["position_ids"].append([list(range(len(ids))), *three])
+        pixels = torch.randn(16, 24, generator=generator).tolist()
+        rows["multi_modal_inputs"].append({"pixel_values": pixels, "image_grid_thw": [IMAGE_GRID]} if row % 2 else {})
+    return batch | rows
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("packed", [True, False])
+def test_images_in_prompts(ranks, models, images, packed, fused):
+    model = {
+        "use_remove_padding": packed,
+        "use_fused_kernels": fused,
+        "fused_kernel_options": {"impl_backend": "torch"},
+    }
+    got = ranks(2).run(**case(models / "vision", images, model=model))
+    theirs = AutoModelForImageTextToText.from_pretrained(models / "vision", attn_implementation="eager")
+    check(got, oracle(theirs, images))
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -141,6 +141,10 @@ def _check_sharding(config: DictConfig) -> None:
             "actor_rollout_ref.actor.strategy=fsdp: verl asks FSDP1 for sync_module_states, which PyTorch refuses for "
             "weights on a CPU; use fsdp2 with trainer.device=cpu."
         )
+    if config.actor_rollout_ref.actor.use_prefix_grouper:
+        raise ValueError(
+            "actor_rollout_ref.actor.use_prefix_grouper=true: verl's V1 trainers do not read it; set it to false."
+        )
     ranks, devices = ulysses_size(config), trainer_devices(config)
     attention = (model.get("override_config") or {}).get("attn_implementation", "flash_attention_2")
     setting = f"actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size={ranks}"

@@ -72,6 +72,7 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("data.train_files=/no/such/file.parquet", ["data.train_files", "/no/such/file.parquet", "g2rl.data"]),
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
+        ("actor_rollout_ref.actor.use_prefix_grouper=true", ["use_prefix_grouper", "V1"]),
         ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
         ("trainer.v1.trainer_mode=async", ["trainer_mode=async", "sync, colocate_async, separate_async"]),
         ("algorithm.adv_estimator=gae", ["algorithm.adv_estimator=gae", "critic"]),
