@@ -136,6 +136,7 @@ def test_the_entry_inside_a_folder_with_a_recipe_of_its_own(tmp_path):
 
 # Of verl's 26 example scripts those that are not accepted, with the reason; the last three are refused by verl itself.
 REFUSED = {
+    "prefix_grouper_run_qwen3_8b_fsdp": "use_prefix_grouper",
     "otb_trainer_run_qwen3_8b_fsdp": "optimal_token_baseline needs actor.calculate_sum_pi_squared",
     "remax_trainer_run_qwen3_8b_fsdp": "remax needs a greedy response",
     "ppo_trainer_run_qwen3_8b_fsdp": "rollout.n=1: a group of one response",
