@@ -12,3 +12,62 @@ def pytest_collection_modifyitems(items):
     for item in items:
         group = "e2e" if item.get_closest_marker("e2e") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def policy(tmp_path_factory):
+    """Folder of a randomly initialised Qwen3 policy with tokenizer and chat template."""
+    import torch  # here, so that tests that need neither start at once
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from g2rl.models.tokenizer import build_tokenizer
+
+    folder = tmp_path_factory.mktemp("policy")
+    tokenizer = build_tokenizer(["system user assistant What is plus the answer \\boxed{7}"] * 4, 300)
+    torch.manual_seed(0)
+    config = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=32,
+        max_position_embeddings=256,
+        tie_word_embeddings=False,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        dtype=torch.float32,
+    )
+    Qwen3ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def write_benchmark(tmp_path):
+    """Writes verl rows as a parquet file and returns its path."""
+
+    def write(rows, name="sums"):
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        path = tmp_path / f"{name}.parquet"
+        pa.parquet.write_table(pa.Table.from_pylist(rows), path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sums():
+    """Eight rows of additions in two subjects and two levels."""
+    return [
+        {
+            "data_source": "arithmetic",
+            "prompt": [{"role": "user", "content": f"What is {i} + {i}?"}],
+            "reward_model": {"style": "rule", "ground_truth": str(2 * i)},
+            "extra_info": {"index": i, "subject": "even" if i % 2 == 0 else "odd", "level": i // 4},
+        }
+        for i in range(8)
+    ]

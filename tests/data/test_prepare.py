@@ -347,11 +347,13 @@ def test_check_rows_of_unfit_files(tmp_path):
         check_rows(tmp_path / "columns.parquet")
 
 
-@pytest.mark.parametrize(("answer", "what"), [("NaN", "nan"), ("null", "None"), ('" "', "' '"), ("[1]", r"\[1\]")])
+@pytest.mark.parametrize(
+    ("answer", "what"), [("NaN", ": it is nan"), ("null", r" \(answer, "), ('" "', ": it is ' '"), ("[1, 2]", "")]
+)
 def test_an_answer_that_is_none_is_named_with_its_line(tmp_path, answer, what):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"problem": "P", "answer": 1}\n' * 10 + f'{{"problem": "P", "answer": {answer}}}\n')
-    with pytest.raises(ValueError, match=rf"mine.jsonl, row 10: no 'answer': it is {what}"):
+    with pytest.raises(ValueError, match=rf"mine.jsonl, row 10: no 'answer'{what}"):
         main(["jsonl", "--source", str(path), "--out", str(tmp_path)])
 
 

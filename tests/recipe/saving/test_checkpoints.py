@@ -127,7 +127,7 @@ def test_a_run_goes_on_only_with_its_data(config, tmp_path):
     saved(run_dir / "checkpoints", 1)
     prepare_run_dir(config)
     (tmp_path / "train.parquet").write_bytes(b"some data")
-    with pytest.raises(ValueError, match=r"train\.parquet is not what .*run was trained on.*another run_dir"):
+    with pytest.raises(ValueError, match=r"train\.parquet is not the file that .*run was trained on.*another run_dir"):
         prepare_run_dir(config)
 
 
@@ -202,10 +202,10 @@ def test_a_run_does_not_go_on_with_another_file(config, tmp_path):
     saved(run_dir / "checkpoints", 1)
     (tmp_path / "other.parquet").write_bytes(b"some data")
     config.data.train_files = [str(tmp_path / "other.parquet")]
-    with pytest.raises(ValueError, match=r"train\.parquet is not what"):
+    with pytest.raises(ValueError, match=r"train\.parquet is not the file that"):
         prepare_run_dir(config)
     config.data.train_files = [str(tmp_path / "train.parquet"), str(tmp_path / "other.parquet")]
-    with pytest.raises(ValueError, match=r"other\.parquet is not what"):
+    with pytest.raises(ValueError, match=r"other\.parquet is not the file that"):
         prepare_run_dir(config)
 
 
