@@ -17,7 +17,7 @@ from verl.workers.config import FSDPEngineConfig, RolloutConfig
 
 ROOT = Path(__file__).parents[2]
 OURS = ("cache", "correct_above", "data_folder", "exploration", "gpu_memory_gib", "inputs", "poll_interval_s")
-OURS += ("prepare", "reward.reward_kwargs", "reward_gap", "reward_limits", "run_dir", "score_on")
+OURS += ("prepare", "reward.reward_kwargs", "reward_gap", "reward_limits", "run_dir", "score_on", "seed")
 # Nodes whose keys verl hands on as they are.
 RAY_INIT, MODEL_CONFIG = "ray_kwargs.ray_init", "actor_rollout_ref.model.override_config"
 
