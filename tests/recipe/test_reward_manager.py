@@ -114,7 +114,7 @@ def test_no_answer_and_empty_responses_are_wrong(manager, tokenizer):
     reward, info = reward_of(manager, tokenizer, "I do not know", "0.5")
     assert (reward, info["acc"], info["pred"], info["verdict"]) == (-1.0, 0.0, "", "no_answer")
     for ids in ([], [tokenizer.eos_token_id]):
-        (output,) = asyncio.run(score(manager, (ids, "math", "")))
+        (output,) = asyncio.run(score(manager, (ids, "math", "1")))
         assert output.reward_score == -1.0
         assert output.extra_fields["reward_extra_info"]["verdict"] == "no_answer"
 
