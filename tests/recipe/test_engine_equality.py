@@ -280,7 +280,7 @@ def test_mixed_precision(ranks, models, batch, world):
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_without_features_the_rest_is_the_same(ranks, models, batch, packed):
-    run = case(models / "untied", batch, model={"use_remove_padding": packed}, settings={"calculate_features": False})
+    run = case(models / "untied", batch, model={"use_remove_padding": packed}, settings={"g2rl_columns": []})
     got = ranks(1).run(**run)
     assert "features" not in got
     with_them = ranks(1).run(**case(models / "untied", batch, model={"use_remove_padding": packed}))
