@@ -189,10 +189,12 @@ class _Server:
 
     def _launch(self) -> None:
         self._control, theirs = socket.socketpair()
+        environment = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "g2rl.verify.fork_server", str(theirs.fileno()), str(self._memory_bytes)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
+                # Without LD_PRELOAD: vLLM on a CPU puts torch's OpenMP there once it runs in the caller's process.
+                env={**environment, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for the pool's process

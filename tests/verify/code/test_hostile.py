@@ -11,7 +11,7 @@ import pytest
 
 from g2rl.verify.code import CodePool, CodeSettings
 
-TIMEOUT_S, HEIGHT = 1.0, 10**5
+TIMEOUT_S, HEIGHT = 2.0, 10**5  # filling the memory takes up to a second of it
 SETTINGS = CodeSettings(timeout_s=TIMEOUT_S, memory_mb=1024, output_mb=1)
 MARK = "left-by-a-program"  # in every name that a program tries to leave
 SETUP = f"import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\nP = '/tmp/{MARK}'\n"
