@@ -116,6 +116,17 @@ def test_a_reward_function_of_the_users_counts(tmp_path, gsm8k):
     )
 
 
+def test_a_reward_manager_of_the_users_counts(tmp_path, gsm8k):
+    """Whatever the data sources are called: the class may know them."""
+    row = make_row("mine", "1 + 1?", "2", index=0, split="train", system_prompt=None)
+    write_rows([row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(16)], tmp_path / "train.parquet")
+    manager = ["reward.reward_manager.source=importlib", "reward.reward_manager.name=Mine"]
+    manager += [f"reward.reward_manager.module.path={tmp_path}/manager.py"]
+    config, notes = dry_run(tmp_path, *VERL, *gsm8k, *manager)
+    assert notes[0] == f"rewards: Mine of {tmp_path}/manager.py"
+    assert config["reward"]["custom_reward_function"]["path"] is None
+
+
 def test_a_main_file_of_the_users_own(tmp_path, gsm8k):
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/theirs.yaml").write_text("defaults: [ppo_trainer, _self_]\ndata: {seed: 7}\n")

@@ -19,8 +19,9 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
     """Enter into the configuration whose reward counts, and say it in one line.
 
     In this order: a reward function of the user's (`reward.custom_reward_function`), a reward model, a reward manager
-    other than verl's default with verl's scorers, this project's verifiers where they know all data sources, verl's
-    scorers where these do. Functions run in processes of their own (`recipe.g2rl.rewards.isolated`).
+    of the user's, one of verl's other than its default with verl's scorers, this project's verifiers where they know
+    all data sources, verl's scorers where these do. Functions run in processes of their own
+    (`recipe.g2rl.rewards.isolated`).
 
     Args:
         sources: the data sources that the data files name.
@@ -39,7 +40,9 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
         return f"rewards: {name} of {path}"
     if reward.reward_model.enable:
         return f"rewards: the reward model {reward.reward_model.model_path}"
-    named = reward.reward_manager.source != "register" or reward.reward_manager.name != "naive"
+    if reward.reward_manager.source != "register":  # a class of the user's, which may need no scorer
+        return f"rewards: {reward.reward_manager.name} of {reward.reward_manager.module.path}"
+    named = reward.reward_manager.name != "naive"
     settings = reward_settings(config) if not named else None
     table = verifier_table(settings.verifiers) if settings else {}
     if settings and sources <= table.keys():
