@@ -150,9 +150,9 @@ REFUSED = {
     "prefix_grouper_run_qwen3_8b_fsdp": "use_prefix_grouper",
     "otb_trainer_run_qwen3_8b_fsdp": "optimal_token_baseline needs actor.calculate_sum_pi_squared",
     "remax_trainer_run_qwen3_8b_fsdp": "remax needs a greedy response",
-    "ppo_trainer_run_qwen3_8b_fsdp": "rollout.n=1: a group of one response",
-    "rollout_correction_run_qwen2_5_7b_fsdp": "rollout.n=1: a group of one response",
-    "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "rollout.n=1: a group of one response",
+    "ppo_trainer_run_qwen3_8b_fsdp": "needs at least 2 of them",
+    "rollout_correction_run_qwen2_5_7b_fsdp": "needs at least 2 of them",
+    "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "needs at least 2 of them",
     "grpo_trainer_run_qwen3_5_2b_video_fsdp": "tinyllava_video_r1.py does not exist",  # lies in a checkout of verl
     "grpo_trainer_run_gpt_oss_20b_fsdp": "An item is already at 'actor_rollout_ref.actor.fsdp_config.model_dtype'",
     "tuning_lora_run_qwen3_8b_merge_fsdp": "An item is already at 'actor_rollout_ref.model.lora.merge'",

@@ -81,10 +81,10 @@ def validate_verl(config: DictConfig) -> None:
 
 
 def _check_method(config: DictConfig, method: Method) -> None:
-    if config.actor_rollout_ref.rollout.n < 2:
+    if config.actor_rollout_ref.rollout.n < method.smallest_group:
         raise ValueError(
-            f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: a group of one response a prompt has "
-            f"nothing to be compared with; use at least 2."
+            f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: {type(method).__name__} compares the "
+            f"responses to a prompt and needs at least {method.smallest_group} of them."
         )
     columns = pass_columns(config, method)
     computed(columns)

@@ -96,6 +96,11 @@ def test_bad_setting_is_named_in_one_sentence(inputs, override, names):
         assert name in message
 
 
+def test_a_method_says_how_many_responses_it_compares(inputs):
+    with pytest.raises(ValueError, match=r"rollout.n=8: PassK .* needs at least 9 of them"):
+        validate(composed(inputs, "exploration=passk", "exploration.k=9"))
+
+
 @pytest.mark.parametrize("older", ["actor_rollout_ref.actor.ulysses_sequence_parallel_size", ULYSSES])
 def test_slices_of_a_sequence_need_flash_attention_and_packing(inputs, older):
     two = [f"{older}=2", "trainer.n_gpus_per_node=2"]
