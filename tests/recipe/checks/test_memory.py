@@ -117,8 +117,10 @@ def test_a_step_counts_what_verl_will_put_into_a_micro_batch(composed):
 
 
 def test_memory_follows_the_settings_that_preflight_names(composed, qwen3_4b):
-    def change(*overrides: str, lora_rank: int = 0):
-        return memory(composed(*NODE, *overrides), model_shape(qwen3_4b, lora_rank), 80 * GIB)
+    shape = model_shape(qwen3_4b)
+
+    def change(*overrides: str, shape=shape):
+        return memory(composed(*NODE, *overrides), shape, 80 * GIB)
 
     base = change()
     assert change("actor_rollout_ref.model.use_fused_kernels=true").logits == 0
@@ -136,4 +138,4 @@ def test_memory_follows_the_settings_that_preflight_names(composed, qwen3_4b):
         assert shorter != base and getattr(shorter, kept) == getattr(base, kept)
     assert change(f"{ACTOR}.use_kl_loss=false").reference == 0
     assert change("trainer.nnodes=2").optimizer == base.optimizer // 2
-    assert change(lora_rank=32).optimizer < base.optimizer // 50
+    assert change(shape=model_shape(qwen3_4b, lora_rank=32)).optimizer < base.optimizer // 50
