@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from g2rl.models.pretrain import TASKS, conversation
+from g2rl.verify.boxes import last_boxed
 from g2rl.verify.code import CodePool, CodeSettings
 
 
@@ -64,15 +65,8 @@ def check(
     )
 
 
-def boxed(text: str) -> str | None:
-    """What stands in the last box, for answers without braces."""
-    _, opening, rest = text.rpartition("\\boxed{")
-    answer, closing, _ = rest.partition("}")
-    return answer if opening and closing else None
-
-
 def _boxes(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
-    return [boxed(text) == gold for text, gold in zip(texts, golds, strict=True)]
+    return [last_boxed(text) == gold for text, gold in zip(texts, golds, strict=True)]
 
 
 def _programs(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
