@@ -10,6 +10,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 from g2rl.data import arithmetic_tool
 from g2rl.models.pretrain import TASKS, rendered
 from g2rl.models.tokenizer import END
+from g2rl.verify.boxes import last_boxed
 from g2rl.verify.code import CodePool, CodeSettings
 
 MAX_TURNS = 3
@@ -80,15 +81,8 @@ def _generate(
     return [[token for token in row if token != tokenizer.pad_token_id] for row in rows]
 
 
-def boxed(text: str) -> str | None:
-    """What stands in the last box, for answers without braces."""
-    _, opening, rest = text.rpartition("\\boxed{")
-    answer, closing, _ = rest.partition("}")
-    return answer if opening and closing else None
-
-
 def _boxes(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
-    return [boxed(text) == gold for text, gold in zip(texts, golds, strict=True)]
+    return [last_boxed(text) == gold for text, gold in zip(texts, golds, strict=True)]
 
 
 def _programs(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:

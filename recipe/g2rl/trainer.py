@@ -30,12 +30,13 @@ from g2rl.verify import VerifierPool
 from recipe.g2rl import verdicts
 from recipe.g2rl.engine import COLUMNS
 from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
+from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import OF_VERL
 from recipe.g2rl.mini_batches import rows_of_devices
 from recipe.g2rl.saving.checkpoints import WholeCheckpoints
 from recipe.g2rl.saving.run_log import RunLog, report
 from recipe.g2rl.settings.config import base_estimator
-from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
+from recipe.g2rl.settings.method import build_method
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
 
 VERIFIERS = 2  # processes that compare final answers

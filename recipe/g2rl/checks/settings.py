@@ -8,10 +8,9 @@ import importlib.util
 import io
 import os
 from contextlib import redirect_stdout
-from pathlib import Path
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -19,6 +18,7 @@ from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.methods.base import Method
+from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import computed
 from recipe.g2rl.settings.config import (
     MODES,
@@ -30,10 +30,7 @@ from recipe.g2rl.settings.config import (
     trainer_mode,
     ulysses_size,
 )
-from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
-
-# ${recipe:FILE} in a configuration is a file of this package
-OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parents[1] / name), replace=True)
+from recipe.g2rl.settings.method import build_method
 
 # Estimators of verl's that need more than the score of each response, or no group, and what that is.
 NOT_OUTCOME = {

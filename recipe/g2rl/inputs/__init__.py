@@ -7,8 +7,12 @@ trainer comes to them in this order and does not know what is behind them.
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import Tensor
+
+from g2rl.methods.base import Method
 
 
 class Input(Protocol):
@@ -31,3 +35,23 @@ class Input(Protocol):
 
     def answer(self) -> Tensor:
         """[N, ...] for the rows of the last `ask`."""
+
+
+def build_inputs(config: DictConfig, method: Method) -> dict[str, Input]:
+    """Of the inputs that the method names, those that are computed beside the log-prob pass.
+
+    Raises:
+        ValueError: a setting that the input does not have.
+    """
+    found = {}
+    for name in sorted(method.inputs & config.inputs.keys()):
+        try:
+            found[name] = instantiate(config.inputs[name])
+        except InstantiationException as error:
+            raise ValueError(f"inputs.{name}: {error.__cause__ or error}") from None
+    return found
+
+
+def pass_columns(config: DictConfig, method: Method) -> frozenset[str]:
+    """The inputs that the method finds in the batch after the log-prob pass."""
+    return method.inputs - config.inputs.keys()
