@@ -7,12 +7,12 @@ input, its output, and what it says beside that. Expected results never come her
 it changes, it changes in its own child. The child is watched by its own CPU clock, so a busy machine is no time-out.
 """
 
-# ruff: noqa: E402, I001
+# ruff: noqa: E402
 
 import os
 
-# Modules ask to be called after a fork, `threading` and `random`. That is a fifth of a test's time and for nothing: this
-# process has one thread, and `interpreter_of_its_own` seeds. It has to stand before they are imported.
+# `threading` and `random` ask to be called after every fork. That is a fifth of a test's time, and for nothing: this
+# process has one thread, and `interpreter_of_its_own` seeds. So nobody can ask; it stands before they are imported.
 os.register_at_fork = lambda **functions: None  # type: ignore[assignment]
 
 import atexit
