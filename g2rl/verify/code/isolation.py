@@ -89,9 +89,9 @@ class Confinement:
 
 def interpreter(settings: CodeSettings) -> str:
     """The path of the interpreter that runs programs. ValueError where there is none."""
-    path = shutil.which(settings.python or sys.executable)
+    path = shutil.which(name := settings.python or sys.executable)
     if path is None:
-        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {settings.python!r}.")
+        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {name!r}.")
     return path
 
 
