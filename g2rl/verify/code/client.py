@@ -67,6 +67,7 @@ class Sandbox:
         task: dict[str, object] = {
             "function": function,
             "truth": truth,
+            "numpy": "numpy" in program,
             "cpu_s": cpu_s,
             "memory_bytes": self._settings.memory_mb << 20,
             "output_bytes": self._settings.output_mb << 20,

