@@ -10,6 +10,8 @@ from transformers import Qwen3ForCausalLM
 
 from g2rl.data.arithmetic import VOICES, distinct_problems
 from g2rl.lab.policy import prefill
+from g2rl.lab.see import compared, table, write
+from g2rl.lab.see_smollm2 import SOLUTIONS, given
 from g2rl.lab.settings import compose_lab, method_of
 from g2rl.lab.train import Laboratory, run
 from g2rl.methods.g2rl import G2RL
@@ -132,6 +134,42 @@ def test_the_oracle_knows_the_equations():
     features = Spy.seen[-1]["features"]
     same = torch.tensor([[one == other for one in texts] for other in texts])
     assert torch.equal((features @ features.T).bool(), same)
+
+
+def test_given_solutions_and_what_a_score_compares(policy, tmp_path):
+    lab = laboratory("exploration=g2rl")
+    texts = ["3+4=7. \\boxed{7}.", "7.", "It is 7.", "First 4+3=7. So the answer is \\boxed{7}."]
+    responses = given(lab.model, lab.tokenizer, "What is 3+4?", texts)
+    found = compared(lab.model, responses, texts, ["a", "a", "b", "b"], [0, 2, 3], lab.embedder)
+    prompt = lab.prompts([lab.validation[0].__class__("What is 3+4?", "7", "sum")])[0]
+    head = lab.model.lm_head.weight
+    for place, text in enumerate([texts[0], *texts[2:]]):
+        response = [*lab.tokenizer(text)["input_ids"], lab.tokenizer.eos_token_id]
+        output = lab.model(torch.tensor([prompt + response]), output_hidden_states=True)
+        hidden = output.hidden_states[-1][0, len(prompt) - 1 : -1]
+        log_probs = (hidden @ head.T).log_softmax(-1)
+        features = head[response] - log_probs.exp() @ head
+        torch.testing.assert_close(found.vectors["hidden states"][place], hidden.mean(0), rtol=1e-4, atol=1e-5)
+        for name, weights in {
+            "gradient features": torch.ones(len(response)),
+            "gradient features, a_t = entropy": -(log_probs.exp() * log_probs).sum(-1),
+            "gradient features, a_t = −log p": -log_probs.gather(1, torch.tensor(response)[:, None])[:, 0],
+        }.items():
+            expected = (weights[:, None] * features).sum(0) / weights.sum()
+            torch.testing.assert_close(found.vectors[name][place], expected, rtol=1e-3, atol=1e-5)
+    assert found.ways.tolist() == [0, 1, 1] and found.texts.tolist() == [0, 1, 2]
+    write({"policy": table([found])}, tmp_path / "sees")
+    rows = (tmp_path / "sees.csv").read_text().splitlines()
+    assert len(rows) == 1 + 7 * 5 and all(row.startswith("policy,") and row.endswith(",1") for row in rows[1:])
+    assert "1 problems have both kinds of pairs" in (tmp_path / "sees.md").read_text()
+
+
+def test_solutions_of_two_methods():
+    problems = [json.loads(line) for line in SOLUTIONS.read_text().splitlines()]
+    assert len(problems) >= 10
+    for problem in problems:
+        texts = [text for method in problem["solutions"].values() for text in method]
+        assert [len(method) for method in problem["solutions"].values()] == [2, 2] and len(set(texts)) == 4
 
 
 def test_an_unknown_task_is_refused():
