@@ -81,4 +81,8 @@ def _programs(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
         return [future.result().correct for future in futures]
 
 
-JUDGES: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {"arithmetic": _boxes, "programs": _programs}
+JUDGES: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
+    "arithmetic": _boxes,
+    "programs": _programs,
+    "room": _boxes,
+}

@@ -12,11 +12,11 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.data import arithmetic, programs
+from g2rl.data import arithmetic, programs, room
 from g2rl.models.muon import Muon
 from g2rl.models.tokenizer import build_tokenizer
 
-TASKS = {"arithmetic": arithmetic, "programs": programs}
+TASKS = {"arithmetic": arithmetic, "programs": programs, "room": room}
 IGNORED = -100  # the label that the loss of transformers skips
 
 
@@ -42,7 +42,11 @@ class Recipe:
     threads: int = 2
 
 
-RECIPES = {"arithmetic": Recipe(), "programs": Recipe(task="programs", steps=300)}
+RECIPES = {
+    "arithmetic": Recipe(),
+    "programs": Recipe(task="programs", steps=300),
+    "room": Recipe(task="room", steps=300),
+}
 
 
 def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForCausalLM:

@@ -7,6 +7,7 @@ VERIFIERS = ("math", "choice", "code")
 
 DEFAULT_VERIFIERS: dict[str, str] = {
     "arithmetic": "math",
+    "room": "math",
     "math": "math",
     "math_train": "math",
     "math500": "math",

@@ -1,6 +1,12 @@
 """Runs of the laboratory on an untrained policy of two layers."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,10 +16,11 @@ from transformers import Qwen3ForCausalLM
 
 from g2rl.data.arithmetic import VOICES, distinct_problems
 from g2rl.lab.policy import prefill
+from g2rl.lab.run import run
 from g2rl.lab.see import compared, table, write
 from g2rl.lab.see_smollm2 import SOLUTIONS, given
 from g2rl.lab.settings import compose_lab, method_of
-from g2rl.lab.train import Laboratory, run
+from g2rl.lab.train import Laboratory
 from g2rl.methods.g2rl import G2RL
 from g2rl.models.pretrain import Recipe, build_model
 from g2rl.models.tokenizer import build_tokenizer
@@ -113,6 +120,9 @@ def test_a_run_is_the_same_again_and_can_be_drawn(tmp_path):
             "actor_rollout_ref.actor.ppo_mini_batch_size=1",
             "actor_rollout_ref.actor.ppo_epochs=2",
         ],
+        ["exploration=kl_cov", "actor_rollout_ref.actor.ppo_mini_batch_size=1"],
+        ["exploration=clip_cov", "actor_rollout_ref.actor.ppo_mini_batch_size=1"],
+        ["exploration=dra"],
         ["exploration._target_=tests.lab.test_train.Spy"],
     ],
     ids=" ".join,
@@ -124,6 +134,38 @@ def test_methods_run(overrides):
     assert all(torch.equal(one, other) for one, other in zip(before, lab.model.parameters(), strict=True))
     metrics = lab.step(2)
     assert all(value == value for value in metrics.values())
+
+
+def test_the_method_of_the_documentation_runs(tmp_path, monkeypatch):
+    """As its page says: saved as my_methods.py, named by an override."""
+    page = (Path(__file__).parents[2] / "docs" / "write_your_own_method.md").read_text()
+    code = next(part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class HiddenNovelty" in part)
+    (tmp_path / "my_methods.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    lab = laboratory("exploration=grpo", "exploration._target_=my_methods.HiddenNovelty", "+exploration.beta=0.5")
+    assert "exploration/bonus_mean" in lab.step(1)
+
+
+def test_an_interrupted_run_of_the_study_leaves_no_file(tmp_path):
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, "-m", "g2rl.lab.study", "--folder", str(tmp_path / "study")]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # also in the background
+    )
+    metrics = tmp_path / "outputs" / "study" / "grpo-seed11" / "metrics.jsonl"
+    while not metrics.exists() and process.poll() is None:
+        time.sleep(0.1)
+    assert list(tmp_path.glob("outputs/study/*.pid"))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130 and "grpo seed 11 was stopped" in errors and "Traceback" not in errors
+    assert not list(tmp_path.glob("study/runs/*")) and not list(tmp_path.glob("outputs/study/*.pid"))
 
 
 def test_the_oracle_knows_the_equations():
@@ -178,9 +220,6 @@ def test_an_unknown_task_is_refused():
 
 
 def test_the_laboratory_imports_neither_verl_nor_ray():
-    import subprocess
-    import sys
-
     code = (
         "import sys, g2rl.lab.study, g2rl.lab.see, g2rl.lab.tables; print({'verl', 'ray', 'vllm'} & set(sys.modules))"
     )
