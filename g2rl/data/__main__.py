@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from g2rl.data import arithmetic, arithmetic_tool, programs
+from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
@@ -29,7 +29,7 @@ from g2rl.data.rows import PAPER_SYSTEM_PROMPT
 from g2rl.data.sets import SETS
 from g2rl.data.tests_files import store_long
 
-GENERATED = {"arithmetic": arithmetic, "arithmetic_tool": arithmetic_tool, "programs": programs}
+GENERATED = {"arithmetic": arithmetic, "arithmetic_tool": arithmetic_tool, "programs": programs, "room": room}
 OWN_FILES = ("jsonl", "code_jsonl")
 CODE = ("programs", "code_jsonl", *CODE_SETS)
 NAMES = (*SETS, *CODE_SETS, *GENERATED, *OWN_FILES)

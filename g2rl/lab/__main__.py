@@ -11,7 +11,8 @@ from g2rl.lab.settings import compose_lab, method_of
 def main(overrides: list[str]) -> None:
     config, task = compose_lab(overrides)
     method = method_of(config.exploration)
-    from g2rl.lab.train import Laboratory, run  # after the settings are known to be right: it takes seconds
+    from g2rl.lab.run import run  # after the settings are known to be right: it takes seconds
+    from g2rl.lab.train import Laboratory
     from g2rl.report import plot_run, summary_table
 
     folder = Path(config.run_dir)

@@ -9,16 +9,18 @@ import gzip
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from g2rl.lab.run import run
 from g2rl.lab.settings import compose_lab, method_of
-from g2rl.lab.train import Laboratory, run
+from g2rl.lab.train import Laboratory
 from g2rl.utils.files import atomic_file
 
 FOLDER = Path(__file__).parents[2] / "docs" / "study"
 STEPS = 150
+TUNING_SEEDS = range(1, 4)
 SEEDS = range(11, 21)
 KEPT = (
     "actor/entropy",
@@ -57,13 +59,45 @@ SETTINGS: dict[str, list[str]] = {
     "ucpo": ["exploration=ucpo"],
     "rep_exp": ["exploration=rep_exp"],
 }
-NAMES = list(SETTINGS)
-ORDER = [  # settings, seeds
-    (NAMES[:3], SEEDS),
-    (NAMES[3:8], SEEDS[:3]),
-    (NAMES[8:13], SEEDS[:3]),
-    (NAMES[13:], SEEDS[:3]),
-    (NAMES[3:13], SEEDS[3:]),
+_MAIN = list(SETTINGS)
+
+# Added to the protocol after the above was fixed; see its "Changes".
+_OFF_POLICY = "actor_rollout_ref.actor.ppo_mini_batch_size=4"
+SETTINGS |= {
+    "grpo-off-policy": ["exploration=grpo", _OFF_POLICY],
+    "clip_higher": ["exploration=clip_higher", _OFF_POLICY],
+    "kl_cov": ["exploration=kl_cov", _OFF_POLICY],
+    "g2rl-embeddings": ["exploration=g2rl", "score_on=embeddings"],
+    "dra": ["exploration=dra"],
+    "g2rl-no-root": ["exploration=g2rl", "exploration.square_root=false"],
+    "entropy-0.001": ["exploration=entropy", "actor_rollout_ref.actor.entropy_coeff=0.001"],
+    "entropy-0.01": ["exploration=entropy", "actor_rollout_ref.actor.entropy_coeff=0.01"],
+    "weighted-0.25": ["exploration=weighted_maxrl", "exploration.scale=0.25"],
+    "weighted-0.5": ["exploration=weighted_maxrl", "exploration.scale=0.5"],
+}
+_ROOM = ("grpo", "g2rl", "g2rl-placebo", "maxrl", "weighted", "passk")
+SETTINGS |= {
+    f"room-{name}": [
+        "task=room",
+        *SETTINGS[name],
+        "data.val_max_samples=300",
+        "actor_rollout_ref.rollout.val_kwargs.n=128",
+        f"trainer.test_freq={STEPS}",
+    ]
+    for name in _ROOM
+}
+
+ORDER: list[tuple[Sequence[str], Sequence[int]]] = [  # settings, seeds
+    (_MAIN[:3], SEEDS),
+    (_MAIN[3:8], SEEDS[:3]),
+    (_MAIN[8:13], SEEDS[:3]),
+    (_MAIN[13:], SEEDS[:3]),
+    (_MAIN[3:13], SEEDS[3:]),
+    (("grpo-off-policy", "clip_higher", "kl_cov"), SEEDS[:3]),
+    (("g2rl-embeddings", "dra", "g2rl-no-root"), SEEDS[:3]),
+    (("entropy-0.001", "entropy", "entropy-0.01"), TUNING_SEEDS),
+    (("weighted-0.25", "weighted-0.5"), SEEDS[:3]),
+    ([f"room-{name}" for name in _ROOM], SEEDS[:3]),
 ]
 
 
@@ -77,7 +111,8 @@ def missing(folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def run_file(folder: Path, name: str, seed: int) -> Path:
-    return folder / "runs" / f"arithmetic-{name}-seed{seed}.json.gz"
+    task_and_name = name if name.startswith("room-") else f"arithmetic-{name}"
+    return folder / "runs" / f"{task_and_name}-seed{seed}.json.gz"
 
 
 def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tuple[str, ...] = ()) -> None:
@@ -120,15 +155,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m g2rl.lab.study", description=__doc__.splitlines()[0])
     parser.add_argument("--list", action="store_true", help="only say what is missing")
     parser.add_argument("--runs", type=int, help="stop after this many runs")
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     options = parser.parse_args()
     if options.list:
-        print(*(f"{name} seed {seed}" for name, seed in missing(FOLDER)), sep="\n")
+        print(*(f"{name} seed {seed}" for name, seed in missing(options.folder)), sep="\n")
         return
     done = 0
-    while (options.runs is None or done < options.runs) and (one := claim(FOLDER)):
+    while (options.runs is None or done < options.runs) and (one := claim(options.folder)):
         name, seed, lock = one
         try:
-            perform(name, seed, FOLDER)
+            perform(name, seed, options.folder)
+        except KeyboardInterrupt:
+            print(f"{name} seed {seed} was stopped; started again, it is done anew", file=sys.stderr)
+            sys.exit(130)
         finally:
             lock.unlink(missing_ok=True)
         done += 1

@@ -1,6 +1,6 @@
 """`python -m g2rl.lab.tables`: the CSV, the tables and the picture of docs/study from the runs that are there.
 
-Shape suffixes: S seeds, P problems.
+Shape suffix: P problems.
 """
 
 import argparse
@@ -11,7 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,8 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from g2rl.evaluation.metrics import pass_at_k
+from g2rl.lab import room_tables as room
+from g2rl.lab.statistics import paired, share_of_oracle, shown_difference, spread
 from g2rl.lab.study import FOLDER, SEEDS, SETTINGS
 from g2rl.report.style import OTHER_COLORS, figure, legend, save
 from g2rl.utils.files import atomic_file
@@ -27,9 +28,6 @@ from g2rl.utils.markdown import markdown_table
 LEVELS = (0.75, 0.85)
 MEASURES = ("pass@1", "pass@32", "derivations", "derivations of sums", "derivations of others")
 LAST = 3  # validations whose mean is a run's end
-RESAMPLES = 10_000
-T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
-FEWEST = 5  # seeds from which on an interval is shown
 
 
 @dataclass(frozen=True)
@@ -75,39 +73,6 @@ def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") ->
             first, second = (run.evaluations[step][measure] for step in (before, after))
             return first + (level - low) / (high - low) * (second - first)
     return None
-
-
-def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float, int]:
-    """(mean difference over the seeds that both have, half-width of its 95 % interval by Student's t, seeds).
-
-    The half-width is NaN for fewer than two seeds.
-    """
-    differences_S = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
-    count = len(differences_S)
-    if count == 0:
-        return float("nan"), float("nan"), 0
-    half = T_QUANTILES[count - 2] * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
-    return float(differences_S.mean()), float(half), count
-
-
-def share_of_oracle(
-    score: Mapping[int, float], placebo: Mapping[int, float], oracle: Mapping[int, float]
-) -> tuple[float, float, float] | None:
-    """(score − placebo) / (oracle − placebo) of means over the same seeds, and its 95 % bootstrap interval.
-
-    None with fewer than five seeds, and where the interval of oracle − placebo reaches 0: there is no scale then.
-    """
-    seeds = sorted(score.keys() & placebo.keys() & oracle.keys())
-    values_S3 = np.array([[score[seed], placebo[seed], oracle[seed]] for seed in seeds])
-    if len(seeds) < FEWEST:
-        return None
-    picked = np.random.default_rng(0).integers(len(seeds), size=(RESAMPLES, len(seeds)))
-    mean_3, means_R3 = values_S3.mean(0), values_S3[picked].mean(1)
-    if np.quantile(means_R3[:, 2] - means_R3[:, 1], 0.025) <= 0:
-        return None
-    shares_R = (means_R3[:, 0] - means_R3[:, 1]) / (means_R3[:, 2] - means_R3[:, 1])
-    low, high = np.quantile(shares_R, [0.025, 0.975])
-    return float((mean_3[0] - mean_3[1]) / (mean_3[2] - mean_3[1])), float(low), float(high)
 
 
 # ---------------------------------------------------------------------- what is written
@@ -184,21 +149,6 @@ def at_level(runs: Sequence[Run], level: float) -> dict[int, float]:
     return {seed: value for seed, value in found.items() if value is not None}
 
 
-def shown_difference(mean: float, half: float, seeds: int) -> str:
-    if seeds == 0:
-        return "no pair yet"
-    if seeds < FEWEST:
-        return f"{mean:+.2f} ({seeds} seeds)"
-    zero = ", the interval contains zero" if abs(mean) <= half else ""
-    return f"{mean:+.2f} ± {half:.2f} ({seeds} seeds{zero})"
-
-
-def spread(values: Sequence[float], per_cent: bool) -> str:
-    """Mean, and in brackets the lowest and the highest."""
-    shown = (lambda value: f"{100 * value:.1f}") if per_cent else (lambda value: f"{value:.2f}")
-    return f"{shown(np.mean(values))} [{shown(min(values))}, {shown(max(values))}]"
-
-
 def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
     """Derivations of sums over pass@1, along the runs: means over the seeds at each step."""
     colors = dict(zip(groups, ("#000000", "#D55E00", *OTHER_COLORS) * len(groups), strict=False))
@@ -220,7 +170,7 @@ def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
 
 
 def write_all(folder: Path) -> None:
-    runs = [read_run(path) for path in sorted((folder / "runs").glob("*.json.gz"))]
+    runs = [read_run(path) for path in sorted((folder / "runs").glob("arithmetic-*.json.gz"))]
     reported = [run for run in runs if run.seed in SEEDS]
     if not reported:
         raise SystemExit(
@@ -231,6 +181,9 @@ def write_all(folder: Path) -> None:
         if of_setting := [run for run in reported if run.setting == name]:
             groups[name] = of_setting
     write_csv(runs, folder / "evaluations.csv")
+    of_room = room.read(folder, SEEDS)
+    if of_room:
+        room.write_csv(of_room, folder / "room.csv")
     plot(groups, folder / "derivations.png")
     text = "\n\n".join(
         [
@@ -242,6 +195,7 @@ def write_all(folder: Path) -> None:
             "Paired by seed, with 95 % intervals.",
             table_of_differences(groups),
             table_of_shares(groups),
+            *(["Task room.", room.table(of_room)] if of_room else []),
         ]
     )
     with atomic_file(folder / "tables.md") as temporary:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from g2rl.data import arithmetic
+from g2rl.data import arithmetic, room
 
 EQUATION = re.compile(r"(\d+)([-+*])(\d+)=(\d+)")
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
@@ -27,7 +27,12 @@ def arithmetic_problems(split: str, count: int) -> list[Problem]:
     return [Problem(problem.question, str(problem.answer), problem.kind) for problem in found]
 
 
-TASKS: dict[str, Callable[[str, int], list[Problem]]] = {"arithmetic": arithmetic_problems}
+def room_problems(split: str, count: int) -> list[Problem]:
+    """The problems of `g2rl.data.room`, of which the kind `longer` is the harder one."""
+    return [Problem(found.question, found.gold, found.kind) for found in room.distinct_problems(split, count, seed=0)]
+
+
+TASKS: dict[str, Callable[[str, int], list[Problem]]] = {"arithmetic": arithmetic_problems, "room": room_problems}
 
 
 def equations(response: str) -> str:

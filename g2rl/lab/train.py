@@ -1,10 +1,9 @@
-"""A run of the laboratory: sample, verify, let the method shape, standardise, update; now and then validate.
+"""A step of the laboratory: sample, verify, let the method shape, standardise, update.
 
 Shape suffixes: N responses of a step, T tokens.
 """
 
 import copy
-import json
 import math
 import random
 import time
@@ -16,11 +15,9 @@ from typing import Any
 import torch
 from hydra.utils import instantiate
 from torch import Tensor
-from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl.embedding import Embedder, default_embedding_model
-from g2rl.evaluation.metrics import pass_at_k, powers_of_two
 from g2rl.features import TokenPass, check_plain_logits, gradient_features, mean_over_tokens
 from g2rl.lab.policy import Prefix, Responses, hidden_states, prefill, prompt_log_probs, sample, select, token_log_probs
 from g2rl.lab.tasks import TASKS, Problem, derivation, equations
@@ -45,6 +42,7 @@ class Laboratory:
         if task not in TASKS:
             raise ValueError(f"task={task} is not in the laboratory, which has {', '.join(TASKS)}.")
         self.config, self.method, self.task = config, method, task
+        torch.manual_seed(config.seed)  # of the tokens that clip_cov draws; all else has generators of its own
         folder = config.actor_rollout_ref.model.path or instantiate(config.prepare.model, cache=Path(config.cache))
         self.model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         check_plain_logits(self.model.config.get_text_config())
@@ -210,8 +208,8 @@ class Laboratory:
 
     # ------------------------------------------------------------------ validation
 
-    def validate(self, step: int) -> tuple[dict[str, float], list[list[str | None]]]:
-        """Metrics, and of every problem's samples the derivation, "" for a right answer without one, None for wrong."""
+    def validate(self, step: int) -> list[list[str | None]]:
+        """Of every problem's samples the derivation, "" for a right answer without one, None for a wrong one."""
         settings = self.config.actor_rollout_ref.rollout.val_kwargs
         outcomes: list[list[str | None]] = []
         for start in range(0, len(self.validation), 16):
@@ -226,44 +224,7 @@ class Laboratory:
                 for text, i, right in zip(texts, rows_N.tolist(), correct_N.tolist(), strict=True)
             ]
             outcomes += [found[i : i + settings.n] for i in range(0, len(found), settings.n)]
-        return self.measures(outcomes), outcomes
-
-    def measures(self, outcomes: Sequence[Sequence[str | None]]) -> dict[str, float]:
-        rights = [sum(way is not None for way in of_problem) for of_problem in outcomes]
-        number = len(outcomes[0])
-        metrics = {
-            f"val/{self.task}/pass@{k}": sum(pass_at_k(number, right, k) for right in rights) / len(rights)
-            for k in powers_of_two(number)
-        }
-        for kind in sorted({problem.kind for problem in self.validation}):
-            ways = [
-                len(set(filter(None, of_problem)))
-                for of_problem, problem in zip(outcomes, self.validation, strict=True)
-                if problem.kind == kind
-            ]
-            metrics[f"val/{self.task}/derivations/{kind}"] = sum(ways) / len(ways)
-        counts = [len(set(filter(None, of_problem))) for of_problem in outcomes]
-        return metrics | {f"val/{self.task}/derivations": sum(counts) / len(counts)}
-
-
-def run(laboratory: Laboratory, folder: Path) -> dict[int, list[list[str | None]]]:
-    """Trains, writes `metrics.jsonl` of the steps, and returns the outcomes of each validation by its step."""
-    trainer = laboratory.config.trainer
-    folder.mkdir(parents=True, exist_ok=True)
-    outcomes = {}
-    total = trainer.total_training_steps
-    steps = tqdm(range(total + 1), desc=folder.name, unit="step", disable=None)
-    with open(folder / "metrics.jsonl", "w") as file:
-        for step in steps:
-            metrics = laboratory.step(step) if step else {}
-            if step % trainer.test_freq == 0 or step == total:
-                measures, outcomes[step] = laboratory.validate(step)
-                metrics |= measures
-            file.write(json.dumps({"step": step, "data": metrics}) + "\n")
-            file.flush()
-            if "reward/pass_rate" in metrics:
-                steps.set_postfix_str(f"pass {metrics['reward/pass_rate']:.0%}")
-    return outcomes
+        return outcomes
 
 
 def numbered(names: Iterable[str]) -> Tensor:

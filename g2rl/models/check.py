@@ -95,4 +95,5 @@ JUDGES: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {
     "arithmetic": _boxes,
     "programs": _programs,
     "arithmetic_tool": _boxes,
+    "room": _boxes,
 }

@@ -14,11 +14,16 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.data import arithmetic, arithmetic_tool, programs
+from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.models.muon import Muon
 from g2rl.models.tokenizer import build_tokenizer
 
-TASKS: dict[str, ModuleType] = {"arithmetic": arithmetic, "programs": programs, "arithmetic_tool": arithmetic_tool}
+TASKS: dict[str, ModuleType] = {
+    "arithmetic": arithmetic,
+    "arithmetic_tool": arithmetic_tool,
+    "programs": programs,
+    "room": room,
+}
 IGNORED = -100  # the label that the loss of transformers skips
 
 
@@ -48,6 +53,7 @@ RECIPES = {
     "arithmetic": Recipe(),
     "programs": Recipe(task="programs", steps=300),
     "arithmetic_tool": Recipe(task="arithmetic_tool", steps=250),
+    "room": Recipe(task="room", steps=300),
 }
 
 

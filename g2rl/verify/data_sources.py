@@ -8,6 +8,7 @@ VERIFIERS = ("math", "choice", "code")
 DEFAULT_VERIFIERS: dict[str, str] = {
     "arithmetic": "math",
     "arithmetic_tool": "math",
+    "room": "math",
     "math": "math",
     "math_train": "math",
     "math500": "math",

@@ -9,9 +9,14 @@ import pytest
 import torch
 from numpy.polynomial.legendre import leggauss
 
+from g2rl.lab.room_tables import RoomRun
+from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
+from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.statistics import T_QUANTILES, paired, share_of_oracle
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
-from g2rl.lab.tables import T_QUANTILES, Run, at_accuracy, measures, paired, read_run, share_of_oracle, write_all
+from g2rl.lab.tables import Run, at_accuracy, measures, read_run, write_all
+from g2rl.lab.update import check_actor
 
 
 def run_of(points, seed=11):
@@ -90,11 +95,37 @@ def test_order_of_the_study(tmp_path):
     assert set(names) == set(SETTINGS)
     todo = list(missing(tmp_path))
     assert todo[:4] == [("grpo", 11), ("g2rl", 11), ("g2rl-placebo", 11), ("grpo", 12)]
-    assert len(set(todo)) == len(todo) == 13 * 10 + 8 * 3
+    assert len(set(todo)) == len(todo) == 13 * 10 + 8 * 3 + (3 + 3 + 3 + 2 + 6) * 3
     done = run_file(tmp_path, "g2rl", 11)
     done.parent.mkdir()
     done.touch()
     assert list(missing(tmp_path)) == [one for one in todo if one != ("g2rl", 11)]
+
+
+def test_every_setting_of_the_study_is_one_of_the_laboratory():
+    for name, overrides in SETTINGS.items():
+        config, task = compose_lab(overrides)
+        method_of(config.exploration)
+        check_actor(config.actor_rollout_ref.actor)
+        assert task == ("room" if name.startswith("room-") else "arithmetic")
+
+
+def test_room():
+    """Four problems x 128 samples, two of them longer."""
+    kinds, start = ["sum", "sum", "longer", "longer"], np.array([0, 1, 2, 0])
+    runs = [
+        RoomRun("room-grpo", seed, 128, kinds, {0: start, 150: np.array([128, 0, 64, seed % 2])})
+        for seed in range(11, 17)
+    ]
+    # C(127, 64) / C(128, 64) = 1/2 of the subsets miss one right sample, 63/254 miss two.
+    assert runs[0].measures(0) == pytest.approx(
+        {"pass@1": 3 / 512, "pass@64": (1 / 2 + 191 / 254) / 4, "pass@64 of longer problems": 191 / 508}
+    )
+    line = room_table(runs).splitlines()[-1]
+    gains = [100 * (2 + (seed % 2) / 2 - 1 / 2 - 191 / 254) / 4 for seed in range(11, 17)]
+    half = 2.571 * np.std(gains, ddof=1) / math.sqrt(6)
+    assert f"+{np.mean(gains):.2f} ± {half:.2f} (6 seeds)" in line
+    assert "| grpo" in line and " 1.5 |" in line and " 1.0 |" in line  # gained and lost
 
 
 def write_run(folder, name, seed, ways_of_step):
@@ -135,6 +166,6 @@ def test_committed_tables_are_those_of_the_committed_runs(tmp_path):
     write_all(tmp_path)
     for name in ("evaluations.csv", "tables.md"):
         assert (tmp_path / name).read_text() == (FOLDER / name).read_text()
-    for path in sorted((FOLDER / "runs").glob("*.json.gz")):
+    for path in sorted((FOLDER / "runs").glob("arithmetic-*.json.gz")):
         run = read_run(path)
         assert max(run.evaluations) == 150 and len(run.evaluations) == 16

@@ -1,7 +1,8 @@
 import pytest
 
+from g2rl.data import room
 from g2rl.data.arithmetic import distinct_problems
-from g2rl.lab.tasks import arithmetic_problems, derivation, equations
+from g2rl.lab.tasks import TASKS, derivation, equations
 
 
 def test_derivations():
@@ -22,10 +23,17 @@ def test_every_strategy_is_a_derivation_of_its_own(split):
         assert len(ways) == len({tuple(steps) for steps in problem.strategies.values()})
 
 
-def test_problems_are_those_of_the_recipes_file(tmp_path):
+def test_the_right_way_of_room_is_a_derivation_and_the_other_none():
+    for problem in room.distinct_problems("val", 100, seed=0):
+        ways = [problem.rare, problem.usual] if problem.kind == "product first" else [problem.usual, problem.rare]
+        assert [derivation(", ".join(way), problem.gold) for way in ways] == [None, " ".join(ways[1])]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_problems_are_those_of_the_recipes_file(task, tmp_path):
     from g2rl.data.__main__ import collect, parse
 
-    _, files = collect(parse(["arithmetic", "--out", str(tmp_path)]))
+    _, files = collect(parse([task, "--out", str(tmp_path)]))
     for split, (_, records) in files.items():
-        ours = arithmetic_problems(split, len(records))
+        ours = TASKS[task](split, len(records))
         assert [(p.question, p.answer) for p in ours] == [(r.question, r.answer) for r in records]

@@ -1,6 +1,12 @@
 """Runs of the laboratory on an untrained policy of two layers."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -10,8 +16,11 @@ from transformers import Qwen3ForCausalLM
 
 from g2rl.data.arithmetic import VOICES, distinct_problems
 from g2rl.lab.policy import prefill
+from g2rl.lab.run import run
+from g2rl.lab.see import compared, table, write
+from g2rl.lab.see_smollm2 import SOLUTIONS, given
 from g2rl.lab.settings import compose_lab, method_of
-from g2rl.lab.train import Laboratory, run
+from g2rl.lab.train import Laboratory
 from g2rl.methods.g2rl import G2RL
 from g2rl.models.pretrain import Recipe, build_model
 from g2rl.models.tokenizer import build_tokenizer
@@ -111,6 +120,9 @@ def test_a_run_is_the_same_again_and_can_be_drawn(tmp_path):
             "actor_rollout_ref.actor.ppo_mini_batch_size=1",
             "actor_rollout_ref.actor.ppo_epochs=2",
         ],
+        ["exploration=kl_cov", "actor_rollout_ref.actor.ppo_mini_batch_size=1"],
+        ["exploration=clip_cov", "actor_rollout_ref.actor.ppo_mini_batch_size=1"],
+        ["exploration=dra"],
         ["exploration._target_=tests.lab.test_train.Spy"],
     ],
     ids=" ".join,
@@ -124,6 +136,38 @@ def test_methods_run(overrides):
     assert all(value == value for value in metrics.values())
 
 
+def test_the_method_of_the_documentation_runs(tmp_path, monkeypatch):
+    """As its page says: saved as my_methods.py, named by an override."""
+    page = (Path(__file__).parents[2] / "docs" / "write_your_own_method.md").read_text()
+    code = next(part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class HiddenNovelty" in part)
+    (tmp_path / "my_methods.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    lab = laboratory("exploration=grpo", "exploration._target_=my_methods.HiddenNovelty", "+exploration.beta=0.5")
+    assert "exploration/bonus_mean" in lab.step(1)
+
+
+def test_an_interrupted_run_of_the_study_leaves_no_file(tmp_path):
+    root = Path(__file__).parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, "-m", "g2rl.lab.study", "--folder", str(tmp_path / "study")]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # also in the background
+    )
+    metrics = tmp_path / "outputs" / "study" / "grpo-seed11" / "metrics.jsonl"
+    while not metrics.exists() and process.poll() is None:
+        time.sleep(0.1)
+    assert list(tmp_path.glob("outputs/study/*.pid"))
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130 and "grpo seed 11 was stopped" in errors and "Traceback" not in errors
+    assert not list(tmp_path.glob("study/runs/*")) and not list(tmp_path.glob("outputs/study/*.pid"))
+
+
 def test_the_oracle_knows_the_equations():
     lab = laboratory("exploration=g2rl", "score_on=derivations")
     lab.method, texts = Spy(), [f"{i % 3}+1={i}. " for i in range(12)]
@@ -134,15 +178,48 @@ def test_the_oracle_knows_the_equations():
     assert torch.equal((features @ features.T).bool(), same)
 
 
+def test_given_solutions_and_what_a_score_compares(policy, tmp_path):
+    lab = laboratory("exploration=g2rl")
+    texts = ["3+4=7. \\boxed{7}.", "7.", "It is 7.", "First 4+3=7. So the answer is \\boxed{7}."]
+    responses = given(lab.model, lab.tokenizer, "What is 3+4?", texts)
+    found = compared(lab.model, responses, texts, ["a", "a", "b", "b"], [0, 2, 3], lab.embedder)
+    prompt = lab.prompts([lab.validation[0].__class__("What is 3+4?", "7", "sum")])[0]
+    head = lab.model.lm_head.weight
+    for place, text in enumerate([texts[0], *texts[2:]]):
+        response = [*lab.tokenizer(text)["input_ids"], lab.tokenizer.eos_token_id]
+        output = lab.model(torch.tensor([prompt + response]), output_hidden_states=True)
+        hidden = output.hidden_states[-1][0, len(prompt) - 1 : -1]
+        log_probs = (hidden @ head.T).log_softmax(-1)
+        features = head[response] - log_probs.exp() @ head
+        torch.testing.assert_close(found.vectors["hidden states"][place], hidden.mean(0), rtol=1e-4, atol=1e-5)
+        for name, weights in {
+            "gradient features": torch.ones(len(response)),
+            "gradient features, a_t = entropy": -(log_probs.exp() * log_probs).sum(-1),
+            "gradient features, a_t = −log p": -log_probs.gather(1, torch.tensor(response)[:, None])[:, 0],
+        }.items():
+            expected = (weights[:, None] * features).sum(0) / weights.sum()
+            torch.testing.assert_close(found.vectors[name][place], expected, rtol=1e-3, atol=1e-5)
+    assert found.ways.tolist() == [0, 1, 1] and found.texts.tolist() == [0, 1, 2]
+    write({"policy": table([found])}, tmp_path / "sees")
+    rows = (tmp_path / "sees.csv").read_text().splitlines()
+    assert len(rows) == 1 + 7 * 5 and all(row.startswith("policy,") and row.endswith(",1") for row in rows[1:])
+    assert "1 problems have both kinds of pairs" in (tmp_path / "sees.md").read_text()
+
+
+def test_solutions_of_two_methods():
+    problems = [json.loads(line) for line in SOLUTIONS.read_text().splitlines()]
+    assert len(problems) >= 10
+    for problem in problems:
+        texts = [text for method in problem["solutions"].values() for text in method]
+        assert [len(method) for method in problem["solutions"].values()] == [2, 2] and len(set(texts)) == 4
+
+
 def test_an_unknown_task_is_refused():
     with pytest.raises(ValueError, match=r"task=math is not in the laboratory"):
         laboratory("task=math")
 
 
 def test_the_laboratory_imports_neither_verl_nor_ray():
-    import subprocess
-    import sys
-
     code = (
         "import sys, g2rl.lab.study, g2rl.lab.see, g2rl.lab.tables; print({'verl', 'ray', 'vllm'} & set(sys.modules))"
     )

@@ -11,10 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from g2rl import models
-from g2rl.data import arithmetic, programs
+from g2rl.data import programs
 from g2rl.data.arithmetic import problems, worked_solution
 from g2rl.models.check import JUDGES, check
-from g2rl.models.pretrain import IGNORED, RECIPES, Recipe, batches, build_model, pretrain
+from g2rl.models.pretrain import IGNORED, RECIPES, TASKS, Recipe, batches, build_model, pretrain
 from g2rl.models.tokenizer import build_tokenizer
 
 SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 64}
@@ -58,18 +58,21 @@ def test_the_corpus_of_arithmetic_is_what_it_was_before_there_was_a_second_task(
 @pytest.mark.parametrize("task", RECIPES)
 def test_the_judge_of_a_task_is_the_one_of_its_rewards(task):
     right, wrong = RIGHT_AND_WRONG[task]
-    chosen = (programs if task == "programs" else arithmetic).distinct_problems("val", 20, seed=0)
+    chosen = TASKS[task].distinct_problems("val", 20, seed=0)
     golds = [problem.gold for problem in chosen]
     assert JUDGES[task]([right(problem) for problem in chosen], golds) == [True] * 20
     assert JUDGES[task]([wrong(problem) for problem in chosen], golds) == [False] * 20
     assert JUDGES[task](["no answer"], golds[:1]) == [False]
 
 
+BOXES = (
+    lambda p: f"So \\boxed{{{p.gold}}}.",
+    lambda p: f"\\boxed{{{p.gold}}}? \\boxed{{{p.gold}1}}",
+)
 RIGHT_AND_WRONG = {
-    "arithmetic": (
-        lambda p: f"So \\boxed{{{p.answer}}}.",
-        lambda p: f"\\boxed{{{p.answer}}}? \\boxed{{{p.answer + 1}}}",
-    ),
+    "arithmetic": BOXES,
+    "arithmetic_tool": BOXES,
+    "room": BOXES,
     "programs": (
         lambda p: programs.in_a_block(programs.line_by_line(p)),
         lambda p: programs.in_a_block(programs.one_expression(p) + "+1"),
@@ -112,8 +115,11 @@ def test_every_task_has_a_folder_of_its_own_with_a_version(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "low", "high"), [("arithmetic", 0.2, 0.5), ("programs", 0.22, 0.42)])
-def test_the_policy_of_the_default_recipe(tmp_path, task, low, high):
+@pytest.mark.parametrize(
+    ("task", "low", "high", "at_16"),
+    [("arithmetic", 0.2, 0.5, 0.65), ("programs", 0.22, 0.42, 0.65), ("room", 0.04, 0.15, 0.3)],
+)
+def test_the_policy_of_the_default_recipe(tmp_path, task, low, high, at_16):
     """Trains the real thing: pass@1 with room to rise, pass@16 clearly higher, responses that fit the configs."""
     command = [sys.executable, "-m", "g2rl.models", "--task", task, "--out", str(tmp_path)]
     folder = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -122,7 +128,7 @@ def test_the_policy_of_the_default_recipe(tmp_path, task, low, high):
     assert model.config.head_dim in (32, 64, 80, 96, 112, 128)
     outcome = check(model, tokenizer, task, num_problems=96, seed=1)
     assert low <= outcome.pass_at_1 <= high, outcome
-    assert outcome.pass_at_n >= max(0.65, outcome.pass_at_1 + 0.25), outcome
+    assert outcome.pass_at_n >= max(at_16, outcome.pass_at_1 + 0.2), outcome
     assert outcome.mean_tokens < 64, outcome
     again = subprocess.run(command, check=True, capture_output=True, text=True)
     assert again.stdout.strip() == folder and "pre-training" not in again.stderr

@@ -73,9 +73,9 @@ def test_bad_setting_is_named_in_one_sentence(fine, override, names):
         assert name in message
 
 
-def test_a_method_says_how_many_responses_it_compares(inputs):
+def test_a_method_says_how_many_responses_it_compares(fine):
     with pytest.raises(ValueError, match=r"rollout.n=8: PassK .* needs at least 9 of them"):
-        validate(composed(inputs, "exploration=passk", "exploration.k=9"))
+        validate(fine("exploration=passk", "exploration.k=9"))
 
 
 @pytest.mark.parametrize("older", ["actor_rollout_ref.actor.ulysses_sequence_parallel_size", ULYSSES])

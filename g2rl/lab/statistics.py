@@ -1,0 +1,61 @@
+"""Differences paired by seed, and the scale between placebo and oracle.
+
+Shape suffixes: S seeds, R bootstrap resamples.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+
+RESAMPLES = 10_000
+T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
+FEWEST = 5  # seeds from which on an interval is shown
+
+
+def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float, int]:
+    """(mean difference over the seeds that both have, half-width of its 95 % interval by Student's t, seeds).
+
+    The half-width is NaN for fewer than two seeds.
+    """
+    differences_S = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+    count = len(differences_S)
+    if count == 0:
+        return float("nan"), float("nan"), 0
+    half = T_QUANTILES[count - 2] * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
+    return float(differences_S.mean()), float(half), count
+
+
+def share_of_oracle(
+    score: Mapping[int, float], placebo: Mapping[int, float], oracle: Mapping[int, float]
+) -> tuple[float, float, float] | None:
+    """(score − placebo) / (oracle − placebo) of means over the same seeds, and its 95 % bootstrap interval.
+
+    None with fewer than five seeds, and where the interval of oracle − placebo reaches 0: there is no scale then.
+    """
+    seeds = sorted(score.keys() & placebo.keys() & oracle.keys())
+    values_S3 = np.array([[score[seed], placebo[seed], oracle[seed]] for seed in seeds])
+    if len(seeds) < FEWEST:
+        return None
+    picked = np.random.default_rng(0).integers(len(seeds), size=(RESAMPLES, len(seeds)))
+    mean_3, means_R3 = values_S3.mean(0), values_S3[picked].mean(1)
+    if np.quantile(means_R3[:, 2] - means_R3[:, 1], 0.025) <= 0:
+        return None
+    shares_R = (means_R3[:, 0] - means_R3[:, 1]) / (means_R3[:, 2] - means_R3[:, 1])
+    low, high = np.quantile(shares_R, [0.025, 0.975])
+    return float((mean_3[0] - mean_3[1]) / (mean_3[2] - mean_3[1])), float(low), float(high)
+
+
+def shown_difference(mean: float, half: float, seeds: int) -> str:
+    if seeds == 0:
+        return "no pair yet"
+    if seeds < FEWEST:
+        return f"{mean:+.2f} ({seeds} seeds)"
+    zero = ", the interval contains zero" if abs(mean) <= half else ""
+    return f"{mean:+.2f} ± {half:.2f} ({seeds} seeds{zero})"
+
+
+def spread(values: Sequence[float], per_cent: bool) -> str:
+    """Mean, and in brackets the lowest and the highest."""
+    shown = (lambda value: f"{100 * value:.1f}") if per_cent else (lambda value: f"{value:.2f}")
+    return f"{shown(np.mean(values))} [{shown(min(values))}, {shown(max(values))}]"
