@@ -128,6 +128,8 @@ def test_memory_follows_the_settings_that_preflight_names(composed, qwen3_4b):
     assert change(f"{ACTOR}.ppo_max_token_len_per_gpu=13312").update < base.update
     assert change("actor_rollout_ref.model.enable_gradient_checkpointing=false").update > 2 * base.update
     offloaded = change(f"{ACTOR}.fsdp_config.param_offload=true", f"{ACTOR}.fsdp_config.optimizer_offload=true")
+    apart = ["trainer.v1.trainer_mode=separate_async", "actor_rollout_ref.rollout.nnodes=1"]
+    assert change(*apart, "actor_rollout_ref.hybrid_engine=false").rollout == int(0.65 * 80 * GIB)
     assert base.rollout - offloaded.rollout == base.weights + base.optimizer
     assert offloaded.update == base.update
     assert offloaded.log_prob == base.log_prob - base.optimizer  # the weights are loaded for the pass

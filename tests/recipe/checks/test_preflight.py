@@ -17,7 +17,17 @@ from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
 
 ROOT = Path(__file__).parents[3]
-
+QWEN3 = {  # the sizes of 4B
+    "vocab_size": 151_936,
+    "hidden_size": 2560,
+    "intermediate_size": 9728,
+    "num_hidden_layers": 36,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "max_position_embeddings": 32_768,
+    "tie_word_embeddings": True,
+}
 
 NVIDIA_SMI = """#!/bin/sh
 for i in 0 1 2 3 4 5 6 7; do
@@ -41,6 +51,7 @@ def inputs(tmp_path_factory, qwen3_4b, data_file):
     folder = tmp_path_factory.mktemp("inputs")
     qwen3_4b.save_pretrained(folder / "model")
     shutil.copy(data_file, folder / "train.parquet")
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     return folder
 
 
@@ -66,6 +77,16 @@ def test_the_papers_setting_fits_a_node(of_paper, a_node_of_eight):
     assert not [warning for warning in warnings if "device" in warning]
 
 
+@pytest.mark.parametrize("exploration", ["g2rl", "evol"])  # EVOL's embedding model takes a share beside vLLM's
+def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, tmp_path, exploration):
+    published = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
+    Qwen3Config(**QWEN3 | published).save_pretrained(tmp_path)
+    settings = [f"exploration={exploration}", "trainer.n_gpus_per_node=1", f"actor_rollout_ref.model.path={tmp_path}"]
+    table, warnings = preflight.preflight(composed(inputs, *settings, "trainer.save_freq=-1", model="qwen3_1_7b"))
+    assert "1,720.6M parameters" in table and "1 x 1 with 79.0 GiB" in table
+    assert not [warning for warning in warnings if "run out of memory" in warning]
+
+
 @pytest.mark.parametrize(
     ("overrides", "names"),
     [
@@ -79,7 +100,7 @@ def test_the_papers_setting_fits_a_node(of_paper, a_node_of_eight):
         ([f"{ROLLOUT}.gpu_memory_utilization=0.15"], ["for its cache", "max_model_len"]),
         ([f"{ROLLOUT}.max_model_len=8192"], ["max_model_len=8192 would cut off", "at least 13312"]),
         (["actor_rollout_ref.model.path=no-such/model"], ["actor_rollout_ref.model.path=no-such/model: "]),
-        ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 104.7 GiB of a device with 79.6 GiB"]),
+        ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 96.7 GiB of a device with 79.6 GiB"]),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_sentence(of_paper, a_node_of_eight, overrides, names):
