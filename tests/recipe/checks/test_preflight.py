@@ -12,22 +12,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import ray
+from transformers import Qwen3Config
 
 from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
 
 ROOT = Path(__file__).parents[3]
-QWEN3 = {  # the sizes of 4B
-    "vocab_size": 151_936,
-    "hidden_size": 2560,
-    "intermediate_size": 9728,
-    "num_hidden_layers": 36,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "max_position_embeddings": 32_768,
-    "tie_word_embeddings": True,
-}
 
 NVIDIA_SMI = """#!/bin/sh
 for i in 0 1 2 3 4 5 6 7; do
@@ -51,14 +41,13 @@ def inputs(tmp_path_factory, qwen3_4b, data_file):
     folder = tmp_path_factory.mktemp("inputs")
     qwen3_4b.save_pretrained(folder / "model")
     shutil.copy(data_file, folder / "train.parquet")
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
     return folder
 
 
-def arguments(inputs, *overrides: str, hardware: str = "one_node") -> list[str]:
+def arguments(inputs, *overrides: str, hardware: str = "one_node", model: str = "qwen3_4b") -> list[str]:
     data = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
-    model = [f"hardware={hardware}", "model=qwen3_4b", "task=math", f"actor_rollout_ref.model.path={inputs}/model"]
-    return [*model, *data, f"run_dir={inputs}/run", *overrides]
+    choices = [f"hardware={hardware}", f"model={model}", "task=math", f"actor_rollout_ref.model.path={inputs}/model"]
+    return [*choices, *data, f"run_dir={inputs}/run", *overrides]
 
 
 @pytest.fixture
@@ -78,11 +67,11 @@ def test_the_papers_setting_fits_a_node(of_paper, a_node_of_eight):
 
 
 @pytest.mark.parametrize("exploration", ["g2rl", "evol"])  # EVOL's embedding model takes a share beside vLLM's
-def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, tmp_path, exploration):
+def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, composed, qwen3_4b, tmp_path, exploration):
     published = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
-    Qwen3Config(**QWEN3 | published).save_pretrained(tmp_path)
+    Qwen3Config(**qwen3_4b.to_diff_dict() | published).save_pretrained(tmp_path)
     settings = [f"exploration={exploration}", "trainer.n_gpus_per_node=1", f"actor_rollout_ref.model.path={tmp_path}"]
-    table, warnings = preflight.preflight(composed(inputs, *settings, "trainer.save_freq=-1", model="qwen3_1_7b"))
+    table, warnings = preflight.preflight(composed(*arguments(inputs, *settings, UNSAVED, model="qwen3_1_7b")))
     assert "1,720.6M parameters" in table and "1 x 1 with 79.0 GiB" in table
     assert not [warning for warning in warnings if "run out of memory" in warning]
 
