@@ -18,11 +18,11 @@ from torch import Tensor
 
 
 def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
-    """The rows that are responses [R], and for each row of the batch the place of its session among them [N].
+    """The rows that are responses [R], and for each row of the batch the index of its session among them [N].
 
     Args:
         keys: TransferQueue's, `<prompt>_<session>_<output>`.
-        tags: with `is_padding` for the rows that verl added to fill up a batch; these have the place −1.
+        tags: with `is_padding` for the rows that verl added to fill up a batch; these have the index −1.
     """
     last: dict[str, tuple[int, int]] = {}  # of each session: (output, row)
     sessions = []
@@ -35,7 +35,7 @@ def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tup
     return [row for _, row in last.values()], [-1 if session is None else place[session] for session in sessions]
 
 
-def add_to_scores(scores: Any, place: Sequence[int], change: Tensor) -> Tensor:
+def add_to_scores(scores: Any, session_of_row: Sequence[int], change: Tensor) -> Tensor:
     """Scores with each session's `change` [R] added to all its rows, at the last token, where verl puts the score.
 
     verl gives all outputs of a session the score of the last one. Its GRPO reads that one alone, its other estimators
@@ -43,10 +43,10 @@ def add_to_scores(scores: Any, place: Sequence[int], change: Tensor) -> Tensor:
 
     Args:
         scores: nested [N, response length] float32.
-        place: [N] as `response_rows` gives it.
+        session_of_row: [N] as `response_rows` gives it.
     """
     values = scores.values().clone()
-    values[scores.offsets()[1:] - 1] += _of_rows(place, change).to(values.dtype)
+    values[scores.offsets()[1:] - 1] += _of_rows(session_of_row, change).to(values.dtype)
     return torch.nested.nested_tensor_from_jagged(values, scores.offsets())
 
 
@@ -60,18 +60,18 @@ def of_responses(advantages: Any, mask: Any, rows: Sequence[int]) -> Tensor:
     return (padded_NL * mask_NL)[torch.arange(len(rows)), mask_NL.argmax(dim=1)]
 
 
-def add_to_advantages(advantages: Any, mask: Any, place: Sequence[int], change: Tensor) -> Tensor:
+def add_to_advantages(advantages: Any, mask: Any, session_of_row: Sequence[int], change: Tensor) -> Tensor:
     """Advantages with each session's `change` [R] added to every token that counts of all its rows.
 
     Args:
         advantages, mask: nested [N, response length].
-        place: [N] as `response_rows` gives it.
+        session_of_row: [N] as `response_rows` gives it.
     """
-    change_T = _of_rows(place, change).repeat_interleave(advantages.offsets().diff())
+    change_T = _of_rows(session_of_row, change).repeat_interleave(advantages.offsets().diff())
     values = advantages.values() + change_T.to(advantages.dtype) * mask.values()
     return torch.nested.nested_tensor_from_jagged(values, advantages.offsets())
 
 
-def _of_rows(place: Sequence[int], change: Tensor) -> Tensor:
-    """[N] the change of each row's session; 0 for padding, whose place −1 is the one behind all."""
-    return torch.cat([change, change.new_zeros(1)])[torch.tensor(place)]
+def _of_rows(session_of_row: Sequence[int], change: Tensor) -> Tensor:
+    """[N] the change of each row's session; 0 for padding, whose index −1 is the zero at the end."""
+    return torch.cat([change, change.new_zeros(1)])[torch.tensor(session_of_row)]

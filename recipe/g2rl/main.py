@@ -18,7 +18,7 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
-from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
@@ -28,7 +28,7 @@ from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
 SHOWN_LOG_BYTES = 1_000_000  # of the end of the log, where an error that points there is looked up
-FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+FINISHED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
 TABLE_FILE = "preflight.txt"
 PAUSE_BEFORE_RESTART_S = 10.0

@@ -28,7 +28,7 @@ from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Method, Samples, shaped_rewards
 from g2rl.verify import VerifierPool
 from recipe.g2rl import verdicts
-from recipe.g2rl.engine import COLUMNS
+from recipe.g2rl.engine import COLUMNS_KEY
 from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
 from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import OF_VERL
@@ -102,9 +102,9 @@ class ExplorationHooks(WholeCheckpoints):
         for input in self.inputs.values():
             input.ask(lambda *fields: _fetch(batch, *fields), self.tokenizer)
         columns = sorted(pass_columns(self.config, self.method))
-        batch.extra_info[COLUMNS] = columns
+        batch.extra_info[COLUMNS_KEY] = columns
         batch = super()._compute_old_log_prob(batch, metrics)
-        batch.extra_info[COLUMNS] = []  # the reference model's pass computes none
+        batch.extra_info[COLUMNS_KEY] = []  # the reference model's pass computes none
         # Now, since that pass writes its own log-probs over the actor's.
         self._columns = dict(_fetch(batch, *columns).items()) if columns else {}
         return batch
@@ -236,7 +236,6 @@ class ExplorationTrainerSeparateAsync(ExplorationHooks, PPOTrainerSeparateAsync)
     worker_cls = ExplorationDetachWorker
 
     def _setup(self) -> None:
-        # One of verl's messages, under hybrid_engine=false, has an argument that loggers do not take.
-        # Not needed once verl drops `flush=True` from it.
+        # In verl 0.9.1 one message, under hybrid_engine=false, is logged with `flush=True`, which loggers do not take.
         logging.getLogger(PPOTrainerSeparateAsync.__module__).setLevel(logging.WARNING)
         super()._setup()
