@@ -26,6 +26,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Method, Samples, shaped_rewards
+from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool
 from recipe.g2rl import verdicts
 from recipe.g2rl.engine import COLUMNS_KEY
@@ -36,7 +37,6 @@ from recipe.g2rl.mini_batches import rows_of_devices
 from recipe.g2rl.saving.checkpoints import WholeCheckpoints
 from recipe.g2rl.saving.run_log import RunLog, report
 from recipe.g2rl.settings.config import base_estimator
-from recipe.g2rl.settings.method import build_method
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
 
 VERIFIERS = 2  # processes that compare final answers

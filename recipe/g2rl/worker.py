@@ -28,7 +28,7 @@ class _Exploration(ActorRolloutRefWorker):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if get_device_name() == "cpu":
-            # verl 0.9.1 would ask for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
+            # verl 0.9.1 asks for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
             initialize_global_process_group_ray(backend="cpu:gloo")
 
 

@@ -18,6 +18,7 @@ from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.methods.base import Method
+from g2rl.methods.build import build_method
 from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import computed
 from recipe.g2rl.settings.config import (
@@ -30,7 +31,6 @@ from recipe.g2rl.settings.config import (
     trainer_mode,
     ulysses_size,
 )
-from recipe.g2rl.settings.method import build_method
 
 # Estimators of verl's that need more than the score of each response, or no group, and what that is.
 NOT_OUTCOME = {
