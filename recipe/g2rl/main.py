@@ -46,7 +46,7 @@ def main() -> int:
         return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
-    _find_groups_from_other_folders()
+    _add_searchpath()
     check_arguments(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
@@ -80,7 +80,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _find_groups_from_other_folders() -> None:
+def _add_searchpath() -> None:
     """A main file of the user's own (`--config-path`) finds verl's groups and ours."""
     flags = ("--config-path", "-cp", "--config-dir", "-cd")
     if any(argument.startswith(flags) for argument in sys.argv) and not any("hydra.searchpath" in a for a in sys.argv):

@@ -30,10 +30,10 @@ from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool
 from recipe.g2rl import verdicts
 from recipe.g2rl.engine import COLUMNS_KEY
-from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
 from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import OF_VERL
 from recipe.g2rl.mini_batches import rows_of_devices
+from recipe.g2rl.responses import add_to_advantages, add_to_scores, of_responses, response_rows
 from recipe.g2rl.saving.checkpoints import WholeCheckpoints
 from recipe.g2rl.saving.run_log import RunLog, report
 from recipe.g2rl.settings.config import base_estimator
@@ -57,7 +57,7 @@ class ExplorationHooks(WholeCheckpoints):
         self.method = build_method(config.exploration)
         self.inputs = build_inputs(config, self.method)
         self._columns: dict[str, Any] = {}  # of the coming step
-        self._reward_gap = config.reward_gap or 1.0
+        self._reward_gap = config.reward_gap or 1.0  # else of the last step with right and wrong responses
 
     def _build_replay_buffer(self):
         replay_buffer = super()._build_replay_buffer()
@@ -122,7 +122,7 @@ class ExplorationHooks(WholeCheckpoints):
         change_R = shaped_R - samples.rewards
         if self.config.reward_gap is None:
             self._reward_gap = verdicts.reward_gap(scores_R, samples.correct) or self._reward_gap
-        if change_R.any():
+        if change_R.any():  # in units in which right and wrong, +1 and −1, lie 2 apart
             _put(batch, rm_scores=add_to_scores(scores, session_of_row, change_R * (self._reward_gap / 2)))
         batch = super()._compute_advantage(batch, metrics)
         if change_R.any():

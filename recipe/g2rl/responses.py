@@ -1,11 +1,11 @@
-"""Between a method of `g2rl.methods` and verl's advantage estimators.
+"""The responses of a step among the rows of verl's batch, and how what a method changes reaches these rows.
 
-verl's trainer reads the scores of the responses, standardises them with the estimator that the user named, and writes
-advantages. The method's shaped rewards go into the scores before that, and its re-weighting into the advantages after
-it: any of verl's outcome estimators may stand between.
-
-The responses of a step are the last outputs of its sessions, as for verl's own GRPO: a session of an agent that calls
+The responses are the last outputs of the step's sessions, as for verl's own GRPO: a session of an agent that calls
 tools may leave several rows of the batch.
+
+verl's trainer reads the scores, standardises them with the advantage estimator that the user named, and writes
+advantages. What a method changes of the rewards is added to the scores before that, and what it changes of the
+advantages after it: any of verl's outcome estimators may stand between.
 
 Shape suffixes: N rows of the batch, R responses.
 """
