@@ -148,7 +148,7 @@ class ExplorationEngine(FSDPEngineWithLMHead):
             sequence_ids=sequence_ids_T,
             num_sequences=offsets.numel() - 1,
             weights=weights_T,
-            # verl hands over the number when it is the same for all rows
+            # verl sets the flag where the temperature of all rows is 1
             temperature=1.0 if output_args["temperature_is_one"] else temperature_T.clamp(min=1e-8),
         )
 

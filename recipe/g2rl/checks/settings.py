@@ -236,7 +236,7 @@ def _check_platform(config: DictConfig) -> None:
         if available < needed:
             raise ValueError(
                 f"ray_kwargs.ray_init.num_cpus={available} logical CPU slots, but verl will reserve {needed} and wait "
-                f"for them without a word; set it to at least {needed} (they need not be real cores)."
+                f"for them silently; set it to at least {needed} (they need not be real cores)."
             )
 
 
