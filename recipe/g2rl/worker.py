@@ -28,7 +28,7 @@ class _Exploration(ActorRolloutRefWorker):
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
         if get_device_name() == "cpu":
-            # verl would ask for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
+            # verl 0.9.1 asks for the backend "cpu:gloo,cpu:gloo", which torch rejects; it keeps a group that exists.
             initialize_global_process_group_ray(backend="cpu:gloo")
 
 
@@ -42,8 +42,7 @@ class ExplorationDetachWorker(_Exploration, DetachActorWorker):
     @property
     def copy_handler(self) -> Callable:
         # In verl 0.9.1 the "copy" of an FSDP2 shard that is on the CPU already (offloaded, or there is no GPU) is the
-        # shard itself, which the later mini-batches of a step change. Not needed once
-        # `fsdp2_sharded_save_to_cpu` copies.
+        # shard itself (`fsdp2_sharded_save_to_cpu`), which the later mini-batches of a step change.
         save = super().copy_handler
 
         def save_copies(module: torch.nn.Module) -> Any:

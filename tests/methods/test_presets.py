@@ -8,8 +8,8 @@ import torch
 from verl.trainer.ppo.core_algos import get_policy_loss_fn
 from verl.utils.config import omega_conf_to_dataclass
 
+from g2rl.methods.build import build_method
 from g2rl.methods.grpo import GRPO
-from recipe.g2rl.settings.method import build_method
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 PRESETS = sorted(path.stem for path in (CONFIGS / "exploration").glob("*.yaml"))

@@ -25,7 +25,7 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
-from recipe.g2rl.engine import COLUMNS
+from recipe.g2rl.engine import COLUMNS_KEY
 from recipe.g2rl.worker import ExplorationTrainingWorker
 
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
@@ -84,7 +84,7 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
     output = worker.infer_batch(
         tu.get_tensordict(
             tensors,
-            {"calculate_entropy": True, COLUMNS: ["features", "hidden_states"], "compute_loss": False} | settings,
+            {"calculate_entropy": True, COLUMNS_KEY: ["features", "hidden_states"], "compute_loss": False} | settings,
         )
     )
     if output is None:

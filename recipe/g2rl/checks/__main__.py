@@ -11,7 +11,7 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
-from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.checks.nodes import check_nodes
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
@@ -31,7 +31,7 @@ def main(config: DictConfig) -> None:
             _look_at_cluster(config, address)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(WRONG_SETTINGS)
 
 
 def _look_at_cluster(config: DictConfig, address: str) -> None:

@@ -15,10 +15,10 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from g2rl.methods.build import build_method
 from g2rl.ops.token_pass import CHUNK_SIZE, SEQUENCE_BLOCK
 from recipe.g2rl.inputs import build_inputs
 from recipe.g2rl.settings.config import standalone_devices, trainer_devices, ulysses_size
-from recipe.g2rl.settings.method import build_method
 
 GIB = 2**30
 FLOAT32 = 4

@@ -42,7 +42,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     report = Report(warnings=check_settings(config) + check_machine(config))
     if everything:
         check_devices(config)
-        make(config)
+        _make_model_and_data(config)
     try:
         check_model(config)
         report.table, warnings = preflight(config, online=everything)
@@ -65,7 +65,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     return report
 
 
-def make(config: DictConfig) -> None:
+def _make_model_and_data(config: DictConfig) -> None:
     """The model and the data that the configuration's `prepare` names, where they are missing."""
     model = config.actor_rollout_ref.model
     if model.path is None and config.prepare.model is not None:

@@ -1,7 +1,7 @@
 """Inputs of methods: columns of the log-prob pass, computed in the workers, and inputs that are computed elsewhere.
 
-One that is computed elsewhere is an object with the moments below, named under `inputs` in the configuration. The
-trainer comes to them in this order and does not know what is behind them.
+One that is computed elsewhere is an object with the functions of `Input`, named under `inputs` in the configuration.
+The trainer calls them in their order and does not know what is behind them.
 """
 
 from collections.abc import Callable

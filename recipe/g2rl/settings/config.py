@@ -16,7 +16,6 @@ CPUS_FOR_CONTROL = 2
 
 REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
 
-
 MODES = ("sync", "colocate_async", "separate_async")  # of verl's V1 trainer
 OWN_MODE = "g2rl_"  # before the name under which verl finds our trainer of each mode
 

@@ -37,8 +37,9 @@ def a_node_of_eight(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory, qwen3_4b, data_file):
+def inputs(tmp_path_factory, model_folder, qwen3_4b, data_file):
     folder = tmp_path_factory.mktemp("inputs")
+    shutil.copytree(model_folder, folder / "model")
     qwen3_4b.save_pretrained(folder / "model")
     shutil.copy(data_file, folder / "train.parquet")
     return folder

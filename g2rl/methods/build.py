@@ -1,4 +1,4 @@
-"""The method of a run, made from `exploration:` of the configuration."""
+"""The method object of a run, made by Hydra from `exploration:` of its configuration."""
 
 from dataclasses import fields
 
