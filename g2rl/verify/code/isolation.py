@@ -132,11 +132,14 @@ def confinement(settings: CodeSettings) -> Confinement:
 
 def _bubblewrap(bwrap: str, python: str) -> tuple[str, ...]:
     """bwrap's command line: the system's and the interpreter's files to read, no network, processes of its own."""
-    ask = "import sys, json; print(json.dumps([sys.prefix, sys.base_prefix, *sys.path[1:]]))"
-    folders = json.loads(subprocess.run([python, "-s", "-c", ask], capture_output=True, check=True).stdout)
+    ask = "import sys, json, confine; print(json.dumps([sys.prefix, sys.base_prefix, *confine.readable_paths()]))"
+    ask = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r}); {ask}"  # not sys.path itself, which names the user's folders
+    )
+    folders = json.loads(subprocess.run([python, "-I", "-c", ask], capture_output=True, check=True).stdout)
     command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--chdir", "/"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for path in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", *folders, str(FOLDER)):
+    for path in ("/usr", "/bin", *folders, str(FOLDER)):
         command += ["--ro-bind-try", path, path]
     return tuple(command)
 
