@@ -17,6 +17,7 @@ DEFAULT_VERIFIERS: dict[str, str] = {
     "aime25": "math",
     "gsm8k": "math",
     "dapo_math_17k": "math",
+    "choice": "choice",
     "gpqa_diamond": "choice",
     "mmlu_pro": "choice",
     "code": "code",

@@ -140,10 +140,16 @@ def test_a_wrong_number_of_problems(tmp_path):
 def test_a_missing_column_names_file_and_row(tmp_path):
     rows = [{"problem": "P", "answer": "1"}] * 30
     path = write_jsonl(tmp_path / "a.jsonl", [*rows[:7], {"problem": "P"}, *rows[8:]])
-    with pytest.raises(ValueError, match=r"a\.jsonl, row 7: no 'answer'"):
-        read_set("aime25", path, seed=0)
-    with pytest.raises(ValueError, match=r"a\.jsonl, row 7: neither .*; it has problem"):
-        read_set("math", path, seed=0)
+    for name in ("aime25", "math"):
+        with pytest.raises(ValueError, match=r"a\.jsonl, row 7: no 'answer' .*; it has problem"):
+            read_set(name, path, seed=0)
+
+
+def test_a_named_set_has_the_columns_that_people_have(tmp_path):
+    rows = [{"question": f"P{n}", "solution": rf"so \boxed{{{n}}}", "other": "7"} for n in range(30)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    assert [record.answer for record in read_set("aime25", path, seed=0)["test"]] == [str(n) for n in range(30)]
+    assert {record.answer for record in read_set("aime25", path, 0, {"answer": "other"})["test"]} == {"7"}
 
 
 def test_gsm8k_split_shows_in_the_count(tmp_path):
