@@ -8,6 +8,7 @@ verl's own exchange of heads between Ulysses ranks and inside its attention of Q
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from itertools import pairwise
 from multiprocessing.connection import Connection
 
@@ -15,6 +16,8 @@ import torch
 import torch.distributed.fsdp._init_utils as fsdp1
 import verl.models.transformers.monkey_patch as verl_attention
 import verl.models.transformers.qwen2_vl as verl_vision
+from omegaconf import OmegaConf
+from tensordict import TensorDict
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, Qwen3ForCausalLM
 from transformers.integrations.flash_attention import flash_attention_forward
@@ -26,7 +29,7 @@ from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
 from recipe.g2rl.engine import COLUMNS
-from recipe.g2rl.worker import ExplorationTrainingWorker
+from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationTrainingWorker
 
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
@@ -51,8 +54,11 @@ def nested(rows: list[list]) -> torch.Tensor:
     return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
 
 
-def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dict | None:
-    """This rank's share of the batch through `TrainingWorker.infer_batch`; None where another rank answers for it."""
+def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict, restored: bool = False) -> dict | None:
+    """This rank's share of the batch through `TrainingWorker.infer_batch`; None where another rank answers for it.
+
+    restored: between, the weights changed and a pass was made with them, as separate rollout has it in every step.
+    """
     engine = {"strategy": "fsdp2", "mixed_precision": FLOAT32, "use_torch_compile": False} | engine
     worker = ExplorationTrainingWorker(
         TrainingWorkerConfig(
@@ -81,16 +87,37 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
     if "temperature" in rows:  # one for each row instead of the setting
         tensors["temperature"] = torch.tensor(rows["temperature"])
         del settings["temperature"]
-    output = worker.infer_batch(
-        tu.get_tensordict(
-            tensors,
-            {"calculate_entropy": True, COLUMNS: ["features", "hidden_states"], "compute_loss": False} | settings,
-        )
-    )
+    options = {"calculate_entropy": True, COLUMNS: ["features", "hidden_states"], "compute_loss": False} | settings
+
+    def infer() -> TensorDict | None:
+        return worker.infer_batch(tu.get_tensordict(dict(tensors), dict(options)))
+
+    output = restore_and_infer(worker, infer) if restored else infer()
     if output is None:
         return None
     names = [name for name in ("log_probs", "entropy", "features", "hidden_states") if name in output]
     return {"rows": share} | {name: [row.cpu().numpy() for row in output[name].unbind()] for name in names}
+
+
+def restore_and_infer(worker: ExplorationTrainingWorker, infer: Callable[[], TensorDict | None]) -> TensorDict | None:
+    """What verl's trainer with separate rollout does at the second mini-batch of a step, with verl's own methods."""
+    keeper = object.__new__(ExplorationDetachWorker)
+    keeper.config = OmegaConf.create({"actor": {"strategy": worker.engine_config.strategy}})
+    keeper.actor, keeper._strategy_handlers = worker, None
+    keeper.save_model_to_cpu(0)
+    with torch.no_grad():
+        for parameter in worker.engine.module.parameters():
+            parameter.mul_(1.5)
+    later = infer()
+    keeper.save_model_to_cpu(1)
+    keeper.restore_model_from_cpu(0)
+    output = infer()
+    keeper.restore_model_from_cpu(1)
+    again = infer()
+    if output is not None:
+        assert torch.equal(again["log_probs"].values(), later["log_probs"].values())
+        assert not torch.equal(output["log_probs"].values(), later["log_probs"].values())
+    return output
 
 
 def main() -> None:
