@@ -78,6 +78,7 @@ def reshard(module: torch.nn.Module) -> None:
     for unit in module.modules():
         if isinstance(unit, FSDPModule):
             unit.reshard()
-        elif isinstance(unit, FullyShardedDataParallel) and unit._is_root is not None:  # None before the first pass
-            if unit._handle and unit._handle.uses_sharded_strategy:
-                unit._handle.reshard(True)
+        elif isinstance(unit, FullyShardedDataParallel):
+            handle = unit._handle if unit._is_root is not None else None  # None: nothing was computed yet
+            if handle and handle.uses_sharded_strategy:
+                handle.reshard(True)

@@ -1,8 +1,9 @@
 """One rank of test_engine_equality.py: builds the actor's worker as a run does and sends its log-prob pass back.
 
-Two things of the GPU stack are replaced, neither of them ours: PyTorch's FSDP1 refuses CPU weights in
+Three things of the GPU stack are replaced, none of them ours: PyTorch's FSDP1 refuses CPU weights in
 `sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernels, inside
-verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL.
+verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL. flash-linear-attention is
+not there, and what stands in for it takes the bounds of packed sequences without looking at them: it is not offered them.
 """
 
 import os
@@ -14,6 +15,7 @@ from multiprocessing.connection import Connection
 
 import torch
 import torch.distributed.fsdp._init_utils as fsdp1
+import transformers.models.qwen3_5.modeling_qwen3_5 as linear_attention
 import verl.models.transformers.monkey_patch as verl_attention
 import verl.models.transformers.qwen2_vl as verl_vision
 from omegaconf import OmegaConf
@@ -31,6 +33,7 @@ from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelCo
 from recipe.g2rl.engine import COLUMNS
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationTrainingWorker
 
+LINEAR_ATTENTION = linear_attention.torch_chunk_gated_delta_rule
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
@@ -48,6 +51,12 @@ def attend_within_packed(q, k, v, cu_seqlens_q, softmax_scale=None, **_):
     positions = torch.cat([torch.arange(n) for n in cu_seqlens_q.diff().tolist()])[None]
     q, k, v = (x[None] for x in (q, k, v))
     return attend_within_segments(q, k, v, None, q.shape[1], position_ids=positions, softmax_scale=softmax_scale)[0]
+
+
+def attend_linearly(query, key, value, g, beta, initial_state, output_final_state, use_qk_l2norm_in_kernel):
+    """transformers' own function without further arguments: verl then calls it for each packed sequence."""
+    flags = {"output_final_state": output_final_state, "use_qk_l2norm_in_kernel": use_qk_l2norm_in_kernel}
+    return LINEAR_ATTENTION(query, key, value, g, beta, initial_state=initial_state, **flags)
 
 
 def nested(rows: list[list]) -> torch.Tensor:
@@ -132,6 +141,7 @@ def main() -> None:
     verl_attention._flash_attention_forward = attend_within_segments
     AttentionInterface.register("segments", flash_attention_forward)
     AttentionMaskInterface.register("segments", flash_attention_mask)
+    linear_attention.torch_chunk_gated_delta_rule = attend_linearly
     verl_vision.flash_attn_varlen_func = attend_within_packed
     verl_vision.fa_peft_integration_check = lambda *states, target_dtype: states  # it would make them bfloat16
     for name in ("supports_window_size", "supports_deterministic", "use_top_left_mask"):

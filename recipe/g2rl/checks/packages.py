@@ -12,6 +12,8 @@ from recipe.g2rl.settings.config import trainer_mode
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 # Models whose packed attention verl replaces by flash-attention, whatever the setting says.
 PACKED_BY_FLASH_ATTENTION = ("qwen2_vl", "qwen2_5_vl")
+# Models whose linear attention verl tells where one packed sequence ends.
+LINEAR_ATTENTION = ("qwen3_5", "qwen3_5_moe")
 
 
 def check_packages(config: DictConfig) -> None:
@@ -43,15 +45,25 @@ def check_packages(config: DictConfig) -> None:
 def check_packed_attention(config: DictConfig, described: PretrainedConfig) -> None:
     """
     Raises:
-        ValueError: verl's packed attention of this model needs flash-attention, and it is not installed.
+        ValueError: packed sequences of this model need a kernel that is not here, or would run into each other.
     """
-    model = config.actor_rollout_ref.model
-    needs_it = described.model_type in PACKED_BY_FLASH_ATTENTION and model.use_remove_padding
-    if needs_it and not _flash_attention():
-        raise ValueError(
-            f"verl packs the sequences of {described.model_type} with flash-attention only, which is not installed; "
-            f"install it (requirements/gpu.txt), or set actor_rollout_ref.model.use_remove_padding=false."
-        )
+    if not config.actor_rollout_ref.model.use_remove_padding:
+        return
+    kind, layers = described.model_type, getattr(described.get_text_config(), "layer_types", None) or ()
+    if kind in PACKED_BY_FLASH_ATTENTION and not _flash_attention():
+        why = f"verl packs the sequences of {kind} with flash-attention only, which is not installed"
+    elif "linear_attention" not in layers:
+        return
+    elif kind not in LINEAR_ATTENTION:
+        why = f"verl does not tell the linear attention of {kind} where one packed sequence ends"
+    elif config.trainer.device == "cpu" or importlib.util.find_spec("fla") is None:
+        # The function that stands in for the kernel takes the bounds of the sequences and does not look at them.
+        why = f"packed sequences of {kind} run into each other without flash-linear-attention on a GPU"
+    else:
+        return
+    raise ValueError(
+        f"{why}; set actor_rollout_ref.model.use_remove_padding=false, or install what requirements/gpu.txt names."
+    )
 
 
 def _flash_attention() -> bool:

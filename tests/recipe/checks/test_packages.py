@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen3_5Config,
+    Qwen3Config,
+    Qwen3NextConfig,
+)
 
 from recipe.g2rl.checks import environment, packages, preflight
 from recipe.g2rl.checks.packages import check_packages
@@ -65,3 +71,19 @@ def test_packed_images_need_flash_attention(tmp_path):
         preflight.preflight(composed(*packed))
     table, _ = preflight.preflight(composed(*packed, "actor_rollout_ref.model.use_remove_padding=false"))
     assert f"{parameters / 1e6:,.1f}M parameters" in table
+
+
+@pytest.mark.parametrize(("family", "words"), [(Qwen3_5Config, "run into each other"), (Qwen3NextConfig, "not tell")])
+@pytest.mark.parametrize("hardware", ["cpu", "one_node"])
+def test_packed_linear_attention_needs_its_kernel(hardware, family, words):
+    """Without it log-probs of all but the first sequence were off by up to 1.2 in the actor's engine."""
+    packed = composed(f"hardware={hardware}")
+    with pytest.raises(ValueError, match=rf"{words}.*use_remove_padding=false"):
+        packages.check_packed_attention(packed, family())
+    packages.check_packed_attention(composed("actor_rollout_ref.model.use_remove_padding=false"), family())
+    packages.check_packed_attention(packed, Qwen3Config())
+
+
+def test_packed_linear_attention_with_its_kernel(monkeypatch):
+    monkeypatch.setattr(packages.importlib.util, "find_spec", lambda name: name)
+    packages.check_packed_attention(composed("hardware=one_node"), Qwen3_5Config())
