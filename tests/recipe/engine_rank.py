@@ -3,7 +3,7 @@
 Three things of the GPU stack are replaced, none of them ours: PyTorch's FSDP1 refuses CPU weights in
 `sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernels, inside
 verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL. flash-linear-attention is
-not there, and what stands in for it takes the bounds of packed sequences without looking at them: it is not offered them.
+not there, and its stand-in takes the bounds of packed sequences without looking at them: it is not offered them.
 """
 
 import os
