@@ -75,7 +75,7 @@ class ExplorationHooks(WholeCheckpoints):
         super()._setup()
         pool = next(iter(self.resource_pool_manager.resource_pool_dict.values()))
         for input in self.inputs.values():
-            input.start(self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0])
+            input.start(self.config, pool.get_placement_groups(device_name=self.config.trainer.device))
         report(f"ready at step {self.global_steps} of {self.total_training_steps}")
         if self.global_steps >= self.total_training_steps:
             report("nothing is left to train: raise trainer.total_training_steps, or name another run_dir")

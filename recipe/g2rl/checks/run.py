@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data, check_model
 from recipe.g2rl.checks.machine import check_machine
+from recipe.g2rl.checks.packages import check_packages
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
@@ -42,6 +43,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     report = Report(warnings=check_settings(config) + check_machine(config))
     if everything:
         check_devices(config)
+        check_packages(config)
         _make_model_and_data(config)
     try:
         check_model(config)

@@ -22,10 +22,19 @@ class Input(Protocol):
         """In the driver, before Ray starts. A ValueError names what is wrong."""
 
     def device_share(self, config: DictConfig) -> float:
-        """The share of the first trainer device's memory that it takes."""
+        """The share of each trainer device's memory that it takes."""
 
-    def start(self, config: DictConfig, placement_group: Any) -> None:
-        """In the trainer, once its workers are there; returns when memory on the device is no longer taken."""
+    def check_device(self, config: DictConfig, device_bytes: int, online: bool) -> list[str]:
+        """Warnings on that share and on what the input can read; a ValueError where the share is too small.
+
+        Nothing of a hub's but its local cache is read where `online` is false.
+        """
+
+    def start(self, config: DictConfig, placement_groups: list[Any]) -> None:
+        """In the trainer, once its workers are there; returns when memory on the devices is no longer taken.
+
+        placement_groups: Ray's, one for each node, with a bundle for each trainer device.
+        """
 
     def ask(self, fetch: Callable[..., Any], tokenizer: Any) -> None:
         """At the start of each step's log-prob pass, to be computed beside it.

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import ray
-from transformers import Qwen3Config
+from transformers import BertConfig, Qwen3Config
 
 from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
@@ -122,8 +122,41 @@ def test_what_is_left_beside_vllm_the_driver_and_the_hosts_memory_are_looked_at(
     monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
     config = of_paper(UNSAVED, f"{ROLLOUT}.gpu_memory_utilization=0.85")
     warnings = preflight.preflight(config)[1]
-    for words in ("the rollout takes about", "driver is 575.57.08", "weights whole, 119.9 GiB together"):
+    for words in (
+        "the rollout takes about",
+        "driver is 575.57.08",
+        "weights whole, 134.9 GiB with the reference model",
+    ):
         assert any(words in warning for warning in warnings), words
+
+
+def test_the_installations_check_tells_of_driver_and_compiler(a_node_of_eight):
+    (a_node_of_eight / "nvcc").write_text("#!/bin/sh\necho 'Cuda compilation tools, release 12.9, V12.9.86'\n")
+    (a_node_of_eight / "nvcc").chmod(0o755)
+    run = subprocess.run(
+        ["bash", "scripts/check.sh"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in run.stdout.splitlines()]
+    assert {"GPUs 8", "driver 575.57.08", "nvcc 12.9"} <= set(lines)
+    for warning in ("wants driver 580", "nvcc is 12.9", "flash-attn==2.8.3 is wanted"):
+        assert any(line.startswith("warning") and warning in line for line in lines), warning
+
+
+def test_an_embedding_model_is_looked_at_before_ray(of_paper, qwen3_4b, a_node_of_eight, tmp_path):
+    evol = ["exploration=evol", "trainer.save_freq=-1"]
+    qwen3_4b.save_pretrained(tmp_path / "encoder")
+    fits = [*evol, f"inputs.embeddings.model={tmp_path}/encoder"]
+    assert not [w for w in preflight.preflight(of_paper(*fits))[1] if "embeddings" in w]
+    with pytest.raises(ValueError, match=r"gpu_memory_utilization=0.1 is 8.0 GiB of a device.*at least 0.14"):
+        preflight.preflight(of_paper(*fits, "inputs.embeddings.gpu_memory_utilization=0.1"))
+    BertConfig().save_pretrained(tmp_path / "short")
+    _, warnings = preflight.preflight(of_paper(*evol, f"inputs.embeddings.model={tmp_path}/short"))
+    assert any("reads 512 tokens and responses have up to 12,288" in warning for warning in warnings)
 
 
 def test_gpus_are_those_that_cuda_shows(a_node_of_eight, monkeypatch):
