@@ -72,7 +72,8 @@ def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, composed, qwen3_4b, tmp_p
     published = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
     Qwen3Config(**qwen3_4b.to_diff_dict() | published).save_pretrained(tmp_path)
     settings = [f"exploration={exploration}", "trainer.n_gpus_per_node=1", f"actor_rollout_ref.model.path={tmp_path}"]
-    table, warnings = preflight.preflight(composed(*arguments(inputs, *settings, UNSAVED, model="qwen3_1_7b")))
+    settings += [f"inputs.embeddings.model={inputs}/model", UNSAVED]  # of 4B, as the default
+    table, warnings = preflight.preflight(composed(*arguments(inputs, *settings, model="qwen3_1_7b")))
     assert "1,720.6M parameters" in table and "1 x 1 with 79.0 GiB" in table
     assert not [warning for warning in warnings if "run out of memory" in warning]
 
