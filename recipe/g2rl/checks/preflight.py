@@ -6,11 +6,11 @@ from pathlib import Path
 
 import psutil
 from omegaconf import DictConfig
-from recipe.g2rl.settings.method import build_inputs, build_method
 from transformers import AutoConfig, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from g2rl.methods.build import build_method
 from recipe.g2rl.checks import environment
 from recipe.g2rl.checks.memory import (
     GIB,
@@ -24,6 +24,7 @@ from recipe.g2rl.checks.memory import (
     step,
 )
 from recipe.g2rl.checks.packages import check_packed_attention
+from recipe.g2rl.inputs import build_inputs
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import NotThere, standalone_devices, ulysses_size
 

@@ -69,8 +69,10 @@ def test_the_papers_setting_fits_a_node(of_paper, a_node_of_eight):
 
 @pytest.mark.parametrize("exploration", ["g2rl", "evol"])  # EVOL's embedding model takes a share beside vLLM's
 def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, composed, qwen3_4b, tmp_path, exploration):
-    published = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
-    Qwen3Config(**qwen3_4b.to_diff_dict() | published).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
+    shared = {name: getattr(qwen3_4b, name) for name in ("vocab_size", "num_key_value_heads", "head_dim")}
+    context = {"max_position_embeddings": 32_768, "tie_word_embeddings": True}
+    Qwen3Config(**sizes, **shared, **context).save_pretrained(tmp_path)
     settings = [f"exploration={exploration}", "trainer.n_gpus_per_node=1", f"actor_rollout_ref.model.path={tmp_path}"]
     settings += [f"inputs.embeddings.model={inputs}/model", UNSAVED]  # of 4B, as the default
     table, warnings = preflight.preflight(composed(*arguments(inputs, *settings, model="qwen3_1_7b")))
