@@ -15,8 +15,9 @@ from pathlib import Path
 import torch
 
 from g2rl.lab.policy import hidden_states, prefill, sample, token_log_probs
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.train import Laboratory
+from g2rl.methods.build import build_method
 
 REPETITIONS = 3
 
@@ -33,7 +34,7 @@ def median_seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     config, task = compose_lab(["exploration=g2rl"])
-    lab = Laboratory(config, method_of(config.exploration), task)
+    lab = Laboratory(config, build_method(config.exploration), task)
     prompts, rows = lab.prompts(lab.batch(1)), torch.arange(16).repeat_interleave(8)
     end, pad = lab.tokenizer.eos_token_id, lab.tokenizer.pad_token_id
     with torch.no_grad():

@@ -22,7 +22,7 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 from g2rl.methods.base import shaped_rewards
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.grpo import GRPO
-from recipe.g2rl.estimator import add_to_scores, response_rows
+from recipe.g2rl.responses import add_to_scores, response_rows
 from recipe.g2rl.trainer import ExplorationHooks
 from recipe.g2rl.verdicts import reward_metrics
 

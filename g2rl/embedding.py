@@ -56,7 +56,7 @@ def check_mean_pooling(setting: str, model: str) -> None:
 def each_once(texts: Sequence[str]) -> tuple[list[str], list[int]]:
     """The different texts, and the place of each of `texts` among them [N].
 
-    The same text elsewhere in a batch has an embedding that differs in its last digits, which would count as novelty.
+    The same text elsewhere in a batch has an embedding that differs in its last digits, and so a score of its own.
     """
     different = {text: place for place, text in enumerate(dict.fromkeys(texts))}
     return list(different), [different[text] for text in texts]

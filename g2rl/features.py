@@ -1,4 +1,4 @@
-"""The gradient feature of a response: what the paper measures novelty with (arXiv 2512.15687, eq. 5–8 and 14).
+"""The gradient feature of a response: what the exploration score compares (arXiv 2512.15687, eq. 5–8 and 14).
 
 For a token y_t predicted from the hidden state h_t, the derivative of its log-probability with respect to h_t is
 phi_t / T with phi_t = W[y_t] − Σ_v p_t(v) W[v]: the way this token would push the model. A response's feature is the

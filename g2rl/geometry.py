@@ -29,7 +29,7 @@ def require_directions(embeddings_ND: Tensor) -> None:
     if broken:
         raise ValueError(
             f"The embedding model returned zero or non-finite vectors for {len(broken)} of {len(embeddings_ND)} "
-            f"responses (first: row {broken[0]}); novelty is undefined without them."
+            f"responses (first: row {broken[0]}); the methods that compare embeddings need them."
         )
 
 
@@ -37,7 +37,7 @@ def group_cosines(features_NH: Tensor, group_ids_N: Tensor) -> Iterator[tuple[Te
     """Yields (rows [G, M] int64, cosines [G, M, M] float64) for blocks of groups of one size, until none is left.
 
     Vectors without a direction are left out, and so is a group in which fewer than two others remain.
-    The cosines are float64 because the score of novelty.py uses 1 − cos²: in float32 identical vectors would score up
+    The cosines are float64 because the exploration score uses 1 − cos²: in float32 identical vectors would score up
     to 1e-3 by rounding alone, far above the 1e-6 below which scores count as equal.
     """
     usable = has_direction(features_NH).nonzero().squeeze(-1)

@@ -27,10 +27,10 @@ def exploration_scores(
     square_root: bool = True,
     similarity: str = "squared",
 ) -> Tensor:
-    """Exploration score nu of every response, eq. 9–11 of G2RL (arXiv 2512.15687).
+    """Exploration score of every response, eq. 9–11 of G2RL (arXiv 2512.15687).
 
         S_ij = cosine of features i and j        w_ij = exp(r_j) / Σ_{k≠i} exp(r_k)
-        nu_i = sqrt(max(1 − Σ_{j≠i} w_ij S_ij², 0))
+        score_i = sqrt(max(1 − Σ_{j≠i} w_ij S_ij², 0))
 
     Peers are the other responses of the group; a correct one weighs e² times a wrong one.
     A feature that is zero (norm at most 1e-8) or not finite has no direction: its response scores 0 and is left out of
@@ -43,7 +43,7 @@ def exploration_scores(
         group_ids: [N] int64, which prompt; rows in any order, groups of any size.
         square_root: False gives the plain form 1 − Σ w S². The paper's text may be read either way.
         similarity: what stands in the place of S²: "squared" is the paper's, to which opposed directions are alike;
-            "positive" max(S, 0); "signed" S, with which opposed directions are the most novel.
+            "positive" max(S, 0); "signed" S, with which opposed directions score highest.
 
     Returns:
         [N] in [0, 1], with "signed" in [0, 2] before the root; float32 (float64 for float64 features), never NaN,

@@ -1,12 +1,13 @@
 """Step three of G2RL: the exploration score scales the base reward.
 
 The paper's equation, its prose and an independent re-implementation disagree on how, so the form has a name. With
-nu_bar the exploration score min–max-normalised in its group and s the scale (λ, which the paper does not give):
+`relative` the score min–max-normalised in its group (the highest is 1, the lowest 0), r the base reward and s the scale
+(λ, which the paper does not give):
 
-    form       factor f              correct: novel, redundant   wrong: novel, redundant
-    equation   1 + s r nu_bar        1 + s    1                  −1 + s   −1               eq. 12 as printed
-    prose      1 + s (2 nu_bar − 1)  1 + s    1 − s              −1 − s   −1 + s           what §2.4 says in words
-    amplify    1 + s nu_bar          1 + s    1                  −1 − s   −1
+    form       factor f                correct: highest, lowest   wrong: highest, lowest
+    equation   1 + s r relative        1 + s    1                 −1 + s   −1              eq. 12 as printed
+    prose      1 + s (2 relative − 1)  1 + s    1 − s             −1 − s   −1 + s          what §2.4 says in words
+    amplify    1 + s relative          1 + s    1                 −1 − s   −1
 """
 
 import math

@@ -58,7 +58,7 @@ install() {
     rm -f "$log"
 }
 
-# One G2RL process tree on a machine without a GPU (see recipe/cpu).
+# What a run needs on a machine without a GPU (see recipe/g2rl/cpu).
 cpu_environment() {
     export VERL_PLATFORM=cpu
     export VLLM_CPU_KVCACHE_SPACE=${VLLM_CPU_KVCACHE_SPACE:-1}

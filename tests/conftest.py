@@ -1,6 +1,9 @@
 import os
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[1]
 
 # Before anything imports verl, which asks for its platform once: the tests run without a GPU.
 os.environ.setdefault("VERL_PLATFORM", "cpu")
@@ -12,6 +15,35 @@ def pytest_collection_modifyitems(items):
     for item in items:
         group = "e2e" if item.get_closest_marker("e2e") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.fixture(scope="session")
+def composed():
+    """`composed(*overrides)`: the configuration of a run, as the scripts compose it."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    import recipe.g2rl.settings.config  # noqa: F401  (the configuration's resolver)
+
+    def make(*overrides, name="trainer"):
+        GlobalHydra.instance().clear()
+        with initialize_config_dir(str(ROOT / "configs"), version_base=None):
+            return compose(name, ["trainer.experiment_name=test", *overrides])
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """Folder of a model without weights: what a check that reads config.json and the tokenizer needs."""
+    from transformers import Qwen3Config
+
+    from g2rl.models.tokenizer import build_tokenizer
+
+    folder = tmp_path_factory.mktemp("model")
+    Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(folder)
+    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

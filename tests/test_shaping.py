@@ -37,8 +37,8 @@ def shaped_by_loops(rewards, scores, group_ids, form, scale, clip, uniform_group
         low, high = min(scores[j] for j in group), max(scores[j] for j in group)
         factor = 1.0
         if high - low >= 1e-6 and not (uniform_groups == "neutral" and len({rewards[j] for j in group}) == 1):
-            novelty = (scores[i] - low) / (high - low)
-            factor += scale * {"equation": reward * novelty, "prose": 2 * novelty - 1, "amplify": novelty}[form]
+            relative = (scores[i] - low) / (high - low)
+            factor += scale * {"equation": reward * relative, "prose": 2 * relative - 1, "amplify": relative}[form]
         shaped.append(max(-clip, min(clip, reward * factor)))
     return torch.tensor(shaped, dtype=torch.float64)
 

@@ -36,8 +36,15 @@ class Result:
     printed: str  # the end of it
 
 
+def is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
+
+
 def run(part: Part, seconds_left: float) -> Result:
-    if missing := [name for name in part.needs if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in part.needs if not is_installed(name)]:
         return Result(part.name, f"skipped: {', '.join(missing)} not installed", 0.0, [], "")
     limit = min(part.limit_s, seconds_left)
     if limit < 1:
@@ -47,7 +54,13 @@ def run(part: Part, seconds_left: float) -> Result:
         command = [sys.executable, *part.command, *(["--out", str(table)] if part.has_table else [])]
         start = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=os.environ | dict(part.environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
         try:
             printed, _ = process.communicate(timeout=limit)

@@ -1,5 +1,7 @@
 """The parts of check_gpu, most valuable first."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 VERSIONS = (
@@ -15,6 +17,7 @@ class Part(NamedTuple):
     command: list[str]  # arguments of this Python
     has_table: bool = False  # the command writes a CSV to `--out`
     needs: tuple[str, ...] = ("torch", "triton")
+    environment: Mapping[str, str] = MappingProxyType({})
 
 
 def plan(device: str) -> list[Part]:
@@ -30,12 +33,29 @@ def plan(device: str) -> list[Part]:
         growth = ["benchmarks/token_pass_growth.py", "--repeats", "3"]
     tests = ["-m", "pytest", "-q", "-p", "no:cacheprovider"]
     accuracy = ["benchmarks/token_pass_accuracy.py", "--device", device]
+    platform = {"VERL_PLATFORM": "cpu" if device == "cpu" else "nvidia"}
+    starts = 180 if device == "cuda" else 900
+
+    def training(method: str, *options: str) -> list[str]:
+        return ["benchmarks/check_gpu/training.py", method, "--device", device, *options]
+
+    stack = ("torch", "verl", "vllm", "recipe.g2rl")
     parts = [
         Part("device and versions", 60, ["-c", VERSIONS]),
         Part("kernels against autograd", 120, [*tests, "tests/ops"], needs=("torch", "triton", "pytest")),
         Part("pass, one shape", 90, one, has_table=True),
-        Part("variants", 120, variants, has_table=True),
         Part("accuracy", 60, accuracy, has_table=True),
+        Part(
+            "actor's engine against autograd",
+            180,
+            [*tests, "-m", "not slow", "tests/recipe/test_engine_equality.py"],
+            needs=("pytest", *stack),
+            environment=platform,
+        ),
+        Part("training, g2rl", starts, training("g2rl"), has_table=True, needs=stack),
+        Part("training, grpo", starts, training("grpo"), has_table=True, needs=stack),
+        Part("variants", 120, variants, has_table=True),
+        Part("kill -9 of an actor, and on", 2 * starts, training("g2rl", "--kill"), has_table=True, needs=stack),
     ]
     if device == "cuda":
         parts.append(Part("pass, all shapes", 240, everything, has_table=True))

@@ -20,7 +20,7 @@ def plot_geometry(pairs: Mapping[str, Pairs], summaries: Mapping[str, Mapping[st
     with figure(1, 3, height=2.9) as (fig, (gradient, share, semantic)):
         _histogram(gradient, {label: p.gradient for label, p in pairs.items()}, colors)
         gradient.axvline(0, color="grey", linewidth=0.8)
-        gradient.set(title="(a) gradient space", xlabel="pairwise cosine of $\\Phi$", ylabel="density")
+        gradient.set(title="(a) gradient space", xlabel="cosine of the gradient features of a pair", ylabel="density")
         _shares(share, {label: summaries[label]["negative_share"] for label in pairs}, colors)
         share.set(title="(b) opposing directions", ylabel="pairs with negative cosine (%)")
         _histogram(semantic, {label: p.semantic for label, p in pairs.items()}, colors)

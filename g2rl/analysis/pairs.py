@@ -1,7 +1,7 @@
 """How the gradient features of a policy's responses to one problem lie to each other (arXiv 2512.15687, §3.5).
 
-Every model is analysed under its own policy: its own samples, its own Phi. Beside the cosines of Phi stand those of
-sentence embeddings of the same responses, pair by pair.
+Every model is analysed under its own policy: its own samples, their gradient features. Beside their cosines stand those
+of sentence embeddings of the same responses, pair by pair.
 
 Shape suffixes: N responses, T response tokens, H hidden size, P problems, K samples of a problem, R pairs.
 """
@@ -51,7 +51,7 @@ def response_features(
     temperature: float,
     device: torch.device,
 ) -> Tensor:
-    """Phi of each response under the model itself, at the temperature it was sampled with.
+    """The gradient feature of each response under the model itself, at the temperature it was sampled with.
 
     Args:
         prompts, responses: N lists of token ids.

@@ -8,28 +8,27 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from g2rl.data import arithmetic, programs, room
+from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
-from g2rl.data.columns import parse_columns, recognise
+from g2rl.data.columns import parse_columns
 from g2rl.data.livecodebench import PUBLISHED, Window
+from g2rl.data.own import read_own
 from g2rl.data.prepare import (
     Record,
     hold_out,
     overlaps,
     read_set,
     repetitions,
-    to_record,
     whole_answers,
     write_records,
 )
-from g2rl.data.reading import read_file
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT
 from g2rl.data.sets import SETS
 from g2rl.data.tests_files import store_long
 
-GENERATED = {"arithmetic": arithmetic, "programs": programs, "room": room}
+GENERATED = {"arithmetic": arithmetic, "arithmetic_tool": arithmetic_tool, "programs": programs, "room": room}
 OWN_FILES = ("jsonl", "code_jsonl")
 CODE = ("programs", "code_jsonl", *CODE_SETS)
 NAMES = (*SETS, *CODE_SETS, *GENERATED, *OWN_FILES)
@@ -44,8 +43,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--system-prompt", help="'' for none; default: ours, and none for generated problems")
     parser.add_argument("--seed", type=int, default=0, help="of generated problems, held-out rows, shuffled options")
-    parser.add_argument("--data-source", help="jsonl, code_jsonl: names the verifier (default: math, code)")
-    parser.add_argument("--columns", type=parse_columns, metavar="problem=P,answer=A", help="jsonl: if not by name")
+    parser.add_argument("--data-source", help="jsonl, code_jsonl: names the verifier (default: math, or choice; code)")
+    parser.add_argument(
+        "--columns", type=parse_columns, metavar="problem=P,answer=A", help="of a --source, if not by name"
+    )
     parser.add_argument("--train-size", type=int, default=2048, help="of generated problems (default: %(default)s)")
     parser.add_argument("--val-size", type=int, help="generated and own problems held out (default: 128)")
     code = parser.add_argument_group("programming problems")
@@ -75,20 +76,17 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
         if options.source is None:
             raise ValueError(f"{options.name} prepares a file of your own: name it with --source FILE.")
         if options.name == "code_jsonl":
+            data_source = "code"
             records = read_code_jsonl(options.source, options.max_tests, run_solutions=not options.no_check)
         else:
-            rows, line = recognise(read_file(options.source), str(options.source), options.columns)
-            print(line, file=sys.stderr)
-            records = [to_record(row, f"{options.source}, row {number}") for number, row in enumerate(rows)]
-            records = _without_cut_off(records, str(options.source))
+            data_source, records = read_own(options.source, options.columns)
         training, validation = hold_out(records, options.val_size, options.seed)
-        data_source = options.data_source or ("code" if options.name == "code_jsonl" else "math")
-        return data_source, {"train": ("train", training), "val": ("val", validation)}
+        return options.data_source or data_source, {"train": ("train", training), "val": ("val", validation)}
     if options.name in CODE_SETS:
         window = Window(options.release, options.start_date, options.end_date)
         records = read_code_set(options.name, options.source, window, options.max_tests)
         return options.name, {options.name: (CODE_SETS[options.name].split, records)}
-    by_split = read_set(options.name, options.source, options.seed)
+    by_split = read_set(options.name, options.source, options.seed, options.columns)
     several = len(SETS[options.name].splits) > 1
     found = {}
     for split, records in by_split.items():

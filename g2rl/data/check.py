@@ -1,5 +1,6 @@
 """Is a parquet file fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,14 +11,16 @@ import pyarrow.parquet as pq
 
 from g2rl.data.tests_files import file_name
 
+_TESTS_OF_VERL = re.compile(r'\s*\{\s*"(inputs|outputs|fn_name)"')
+
 
 @dataclass(frozen=True)
 class CheckedRows:
-    """unreadable: the first ground truth that only a reward function of the user's can read, "" for none."""
+    """unreadable: data source -> a sentence on its first ground truth that this project's verifiers cannot read."""
 
     count: int
     data_sources: set[str]
-    unreadable: str = ""
+    unreadable: dict[str, str]
 
 
 def ground_truth_text(value: Any) -> str:
@@ -59,7 +62,7 @@ def check_rows(path: Path) -> CheckedRows:
     if not table.num_rows:
         raise ValueError(f"{path} has no row.")
     sources: set[str] = set()
-    unreadable = ""
+    unreadable: dict[str, str] = {}
     columns = ["data_source", "prompt", "reward_model", "extra_info"]
     rows = table.select([name for name in columns if name in table.column_names]).to_pylist()
     for number, row in enumerate(rows):
@@ -81,9 +84,16 @@ def check_rows(path: Path) -> CheckedRows:
                     f"{path}, row {number}: no ground truth (reward_model.ground_truth is {error}); fill it in, or "
                     f"leave the row out."
                 ) from None
-            unreadable = unreadable or (
+            unreadable.setdefault(
+                row["data_source"],
                 f"{path}, row {number}: reward_model.ground_truth is {error}, and this project's verifiers compare "
-                f"with one answer; name a function in reward.custom_reward_function.path."
+                f"with one answer; name a function in reward.custom_reward_function.path.",
+            )
+        if _TESTS_OF_VERL.match(str(answer)):
+            unreadable.setdefault(
+                row["data_source"],
+                f"{path}, row {number}: reward_model.ground_truth has tests in the form of verl's prime_code; prepare "
+                f"the problems with `python -m g2rl.data code_jsonl`, or leave them to verl's scorers.",
             )
         if not isinstance(index := (row.get("extra_info") or {}).get("index"), Hashable):
             raise ValueError(f"{path}, row {number}: extra_info.index is {index!r}; use a number or a text, or none.")

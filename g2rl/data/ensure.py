@@ -6,7 +6,7 @@ from pathlib import Path
 from g2rl.data.__main__ import main
 
 OWN = ("jsonl", "code_jsonl")  # made from a file of the user's
-WITH_VALIDATION = ("arithmetic", "programs", "room", *OWN)  # a training and a validation file
+WITH_VALIDATION = ("arithmetic", "arithmetic_tool", "programs", "room", *OWN)  # a training and a validation file
 
 
 def ensure(name: str, out: str, source: str | None = None, max_tests: int | None = None) -> list[Path]:

@@ -3,8 +3,9 @@
 import json
 import random
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_uppercase
@@ -12,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from g2rl.data.columns import recognise
 from g2rl.data.reading import read_file, read_hub
 from g2rl.data.rows import make_row, write_rows
 from g2rl.data.sets import SETS, ProblemSet, Row
@@ -86,17 +88,20 @@ def lettered_options(question: str) -> int:
     return len(run) if run == list(ascii_uppercase[: len(run)]) else 0
 
 
-def read_set(name: str, source: Path | None, seed: int) -> dict[str, list[Record]]:
+def read_set(
+    name: str, source: Path | None, seed: int, columns: Mapping[str, str] | None = None
+) -> dict[str, list[Record]]:
     """The problems of a set of the table, by what they are for: train or test.
 
-    A local file holds one split; which one shows in the number of its problems.
+    A local file holds one split; which one shows in the number of its problems. It has the hub's columns, or those of
+    a user's own file (`columns`).
 
     Raises:
         ValueError: a row or the number of problems is not as it should be, or the source cannot be read.
     """
     chosen = SETS[name]
     if source is not None:
-        return _only_split(name, chosen, source, _convert(chosen, read_file(source), str(source), seed))
+        return _only_split(name, chosen, source, _convert(chosen, read_file(source), str(source), seed, columns))
     found = {}
     for split, (hub_split, count) in chosen.splits.items():
         rows = read_hub(chosen.repository, chosen.revision, chosen.config, hub_split)
@@ -106,18 +111,26 @@ def read_set(name: str, source: Path | None, seed: int) -> dict[str, list[Record
     return found
 
 
-def _convert(chosen: ProblemSet, rows: list[Row], where: str, seed: int) -> list[Record]:
+def _with_answers(chosen: ProblemSet, rows: list[Row], where: str, columns: Mapping[str, str] | None) -> Sequence[Row]:
+    """The rows with `problem` and `answer`: from the hub's columns, else from those of a user's own file."""
+    if columns is None:
+        try:
+            found = [row if {"problem", "answer"} <= row.keys() else chosen.convert(row) for row in rows]
+            if all({"problem", "answer"} <= row.keys() for row in found):
+                return found
+        except (KeyError, IndexError, TypeError):
+            pass
+    found, line = recognise(rows, where, columns)
+    print(f"{where}: {line}", file=sys.stderr)
+    return found
+
+
+def _convert(
+    chosen: ProblemSet, rows: list[Row], where: str, seed: int, columns: Mapping[str, str] | None = None
+) -> list[Record]:
     records, seen = [], set()
-    for number, row in enumerate(rows):
+    for number, row in enumerate(_with_answers(chosen, rows, where, columns)):
         place = f"{where}, row {number}"
-        if "problem" not in row or "answer" not in row:
-            try:
-                row = chosen.convert(row)
-            except (KeyError, IndexError, TypeError):
-                raise ValueError(
-                    f"{place}: neither 'problem' and 'answer' nor the columns of {chosen.repository}; "
-                    f"it has {', '.join(map(str, row))}."
-                ) from None
         if chosen.repeated and "id" in row:
             if row["id"] in seen:
                 continue

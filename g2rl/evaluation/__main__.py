@@ -25,8 +25,9 @@ from g2rl.analysis.pairs import (
     summary,
     write_pairs,
 )
+from g2rl.data.columns import parse_columns
 from g2rl.embedding import Embedder, check_embedding_model, default_embedding_model
-from g2rl.evaluation.benchmarks import load_benchmark
+from g2rl.evaluation.benchmarks import Benchmark, load_benchmark
 from g2rl.evaluation.compare import (
     comparison_rows,
     decoding_differences,
@@ -81,7 +82,7 @@ def evaluate(args: argparse.Namespace) -> None:
     """Sample, verify, write the results and print them beside the published ones."""
     label, path = labelled(args.model)
     out = args.out or Path("outputs/evaluation") / label
-    benchmarks = [load_benchmark(name, args.data_dir) for name in args.benchmarks]
+    benchmarks = [_load(name, args) for name in args.benchmarks]
     verifiers, workers = dict(args.verifier), min(16, os.cpu_count() or 1)
     sources = {p.data_source for benchmark in benchmarks for p in benchmark.problems}
     check_data_sources(sources, verifiers)
@@ -117,7 +118,7 @@ def geometry(args: argparse.Namespace) -> None:
         raise ValueError("--num-samples must be at least 2, since the geometry is about pairs of samples.")
     if settings.temperature == 0:
         raise ValueError("--temperature must be above 0: a greedy policy has no gradient feature.")
-    benchmark = load_benchmark(args.benchmark, args.data_dir)
+    benchmark = _load(args.benchmark, args)
     models = dict(map(labelled, args.models))
     if len(models) < len(args.models):
         raise ValueError("two models have the same label; give them as LABEL=MODEL.")
@@ -160,6 +161,10 @@ def geometry(args: argparse.Namespace) -> None:
     print(geometry_table(summaries), *sorted(args.out.glob("*.*")), sep="\n")
 
 
+def _load(name: str, args: argparse.Namespace) -> Benchmark:
+    return load_benchmark(name, args.data_dir, args.columns, args.system_prompt)
+
+
 def _settings(args: argparse.Namespace) -> SamplingSettings:
     return SamplingSettings(**{field.name: getattr(args, field.name) for field in fields(SamplingSettings)})
 
@@ -175,13 +180,13 @@ def _parser(command: str) -> argparse.ArgumentParser:
         return parser
     if command == "sample":
         parser.add_argument("model", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
-        parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a parquet file")
+        parser.add_argument("benchmarks", nargs="+", metavar="BENCHMARK", help="name, or path of a file")
         parser.add_argument("--explain", metavar="PROBLEM:SAMPLE", help="say why this sample is right or wrong")
         parser.add_argument("--verifier", action="append", default=[], type=_pair, metavar="SOURCE=math|choice|code")
         parser.add_argument("--out", type=Path, help="default: outputs/evaluation/<label>")
     else:
         parser.add_argument("models", nargs="+", metavar="MODEL", help="folder or hub name, or LABEL=MODEL")
-        parser.add_argument("--benchmark", default="aime25", help="name, or path of a parquet file")
+        parser.add_argument("--benchmark", default="aime25", help="name, or path of a file")
         parser.add_argument("--embedding-model", help="Hugging Face folder or name; default: all-MiniLM-L6-v2")
         parser.add_argument("--out", type=Path, default=Path("outputs/geometry"))
     defaults = SamplingSettings(num_samples=8 if command == "geometry" else 16)
@@ -189,6 +194,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         default = getattr(defaults, field.name)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=type(default), default=default)
     parser.add_argument("--data-dir", type=Path, default=Path("data"), help="where the parquet files are")
+    parser.add_argument("--columns", type=parse_columns, metavar="problem=P,answer=A", help="of a file, if not by name")
+    parser.add_argument("--system-prompt", help="of a file of your own problems, '' for none; default: as for training")
     parser.add_argument("--tensor-parallel", type=_positive, default=1, help="GPUs of one engine")
     parser.add_argument("--data-parallel", type=_positive, help="engines; default: as many as the GPUs allow")
     return parser

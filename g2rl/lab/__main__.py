@@ -5,12 +5,13 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
+from g2rl.methods.build import build_method
 
 
 def main(overrides: list[str]) -> None:
     config, task = compose_lab(overrides)
-    method = method_of(config.exploration)
+    method = build_method(config.exploration)
     from g2rl.lab.run import run  # after the settings are known to be right: it takes seconds
     from g2rl.lab.train import Laboratory
     from g2rl.report import plot_run, summary_table

@@ -17,7 +17,7 @@ class WeightedMaxRL(Method):
     """MaxRL whose weight of a correct response grows with its exploration score.
 
     The advantage of MaxRL (arXiv 2602.02710) is (1 − p)/p for a correct response and −1 for a wrong one. Here that of
-    a correct one is multiplied by 1 + scale (2 nu_bar − 1), nu_bar being G2RL's score min–max-normalised among the
+    a correct one is multiplied by 1 + scale (2 relative − 1), `relative` being the score min–max-normalised among the
     correct responses of the group, and by what keeps the sum of the group's weights. Groups that are all right or all
     wrong have no advantage, as in MaxRL.
 
@@ -54,6 +54,6 @@ class WeightedMaxRL(Method):
             scores = shuffle_in_groups(scores, group_ids, samples.generator(self.seed))
         low, high = group_min_max(scores, group_ids)
         alike = high - low < SMALLEST_RANGE
-        novelty = torch.where(alike, 0.5, (scores - low) / (high - low).masked_fill(alike, 1))
-        weights = 1 + self.scale * (2 * novelty - 1)
+        relative = torch.where(alike, 0.5, (scores - low) / (high - low).masked_fill(alike, 1))
+        weights = 1 + self.scale * (2 * relative - 1)
         return weights * group_sum(torch.ones_like(weights), group_ids) / group_sum(weights, group_ids)

@@ -21,10 +21,11 @@ from g2rl.embedding import Embedder
 from g2rl.evaluation.metrics import bootstrap_interval
 from g2rl.features import TokenPass, gradient_features, mean_over_tokens
 from g2rl.lab.policy import Responses, prefill, select
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.study import FOLDER
 from g2rl.lab.tasks import derivation
 from g2rl.lab.train import Laboratory, numbered
+from g2rl.methods.build import build_method
 from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
@@ -188,7 +189,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=FOLDER)
     options = parser.parse_args()
     config, task = compose_lab(["exploration=grpo", "seed=1"])
-    laboratory = Laboratory(config, method_of(config.exploration), task)
+    laboratory = Laboratory(config, build_method(config.exploration), task)
     tables = {"untrained": table(found_in(laboratory, options.problems, options.samples))}
     for step in tqdm(range(1, options.steps + 1), desc="GRPO", unit="step", disable=None):
         laboratory.step(step)

@@ -1,4 +1,4 @@
-"""The configuration of a run of the laboratory, and its method."""
+"""The configuration of a run of the laboratory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +6,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-
-from g2rl.methods.base import Method
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -29,15 +25,3 @@ def compose_lab(overrides: Sequence[str]) -> tuple[DictConfig, str]:
     plain = OmegaConf.masked_copy(config, [str(name) for name in config if name != "hydra"])
     OmegaConf.resolve(plain)
     return plain, task
-
-
-def method_of(exploration: DictConfig) -> Method:
-    """The method object of the `exploration:` settings.
-
-    Raises:
-        ValueError: a setting that the method does not have, or a value that it does not take.
-    """
-    try:
-        return instantiate(exploration)
-    except InstantiationException as error:
-        raise ValueError(f"exploration: {error.__cause__ or error}") from None

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from g2rl.lab.run import run
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.train import Laboratory
+from g2rl.methods.build import build_method
 from g2rl.utils.files import atomic_file
 
 FOLDER = Path(__file__).parents[2] / "docs" / "study"
@@ -119,7 +120,7 @@ def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tup
     """One run, with its file at the end. The metrics of its steps are seen in `outputs/study` meanwhile."""
     overrides = [*SETTINGS[name], f"seed={seed}", f"trainer.total_training_steps={steps}", *more]
     config, task = compose_lab([*overrides, f"run_dir=outputs/study/{name}-seed{seed}"])
-    laboratory = Laboratory(config, method_of(config.exploration), task)
+    laboratory = Laboratory(config, build_method(config.exploration), task)
     outcomes = run(laboratory, Path(config.run_dir))
     metrics = [json.loads(line) for line in (Path(config.run_dir) / "metrics.jsonl").read_text().splitlines()]
     record = {

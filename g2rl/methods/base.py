@@ -83,6 +83,11 @@ class Method:
         """The columns of this run: the method's needs and what is to be logged."""
         return self.needs | {"features"} if self.log_geometry else self.needs
 
+    @property
+    def smallest_group(self) -> int:
+        """The fewest responses to a prompt that the method can compare."""
+        return 2
+
     def shape_rewards(self, samples: Samples) -> tuple[Tensor, Metrics]:
         """Rewards [N] that are standardised in their groups in place of the base rewards, and metrics to log."""
         return samples.rewards, {}

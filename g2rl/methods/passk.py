@@ -43,14 +43,13 @@ class PassK(Method):
     def __post_init__(self) -> None:
         check_number("k", self.k, 1, whole=True)
 
+    @property
+    def smallest_group(self) -> int:
+        return max(2, self.k)
+
     def reweight_advantages(self, advantages: Tensor, samples: Samples) -> tuple[Tensor, Metrics]:
         correct_N = samples.correct.double()
         size_N = group_sum(torch.ones_like(correct_N), samples.group_ids)
-        if size_N.max() < self.k:
-            raise ValueError(
-                f"exploration.k={self.k}, but no prompt has more than {int(size_N.max())} responses; lower it, or "
-                f"raise actor_rollout_ref.rollout.n."
-            )
         wrong_N = size_N - group_sum(correct_N, samples.group_ids)
         failed_N = all_wrong_share(size_N, wrong_N, self.k)
         # Of the sets that a wrong response is in: its k − 1 mates are all wrong as well.

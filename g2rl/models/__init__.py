@@ -12,7 +12,12 @@ from g2rl.utils.files import atomic_folder
 __all__ = ["Recipe", "tiny_policy"]
 
 # One for each task. Raise a version with every change that gives other weights.
-FOLDERS = {"arithmetic": "tiny-v1", "programs": "tiny-programs-v1", "room": "tiny-room-v1"}
+FOLDERS = {
+    "arithmetic": "tiny-v1",
+    "arithmetic_tool": "tiny-arithmetic_tool-v1",
+    "programs": "tiny-programs-v1",
+    "room": "tiny-room-v1",
+}
 
 
 def tiny_policy(cache: Path, task: str = "arithmetic", recipe: Recipe | None = None) -> Path:

@@ -4,19 +4,26 @@ Shapes: B sequences, L tokens.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from types import ModuleType
+from typing import Any
 
 import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.data import arithmetic, programs, room
+from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.models.muon import Muon
 from g2rl.models.tokenizer import build_tokenizer
 
-TASKS = {"arithmetic": arithmetic, "programs": programs, "room": room}
+TASKS: dict[str, ModuleType] = {
+    "arithmetic": arithmetic,
+    "arithmetic_tool": arithmetic_tool,
+    "programs": programs,
+    "room": room,
+}
 IGNORED = -100  # the label that the loss of transformers skips
 
 
@@ -45,6 +52,7 @@ class Recipe:
 RECIPES = {
     "arithmetic": Recipe(),
     "programs": Recipe(task="programs", steps=300),
+    "arithmetic_tool": Recipe(task="arithmetic_tool", steps=250),
     "room": Recipe(task="room", steps=300),
 }
 
@@ -69,11 +77,31 @@ def build_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Qwen3ForC
     return Qwen3ForCausalLM(config)
 
 
-def conversation(question: str, solution: str, tokenizer: PreTrainedTokenizerFast) -> tuple[str, str]:
-    """(what the policy is given, what it has to write), both as text."""
-    messages = [{"role": "user", "content": question}]
-    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-    return str(prompt), solution + tokenizer.eos_token
+def turns_of(task: ModuleType, problem: Any, rng: random.Random) -> list[str]:
+    """A worked solution: the policy's turns, and between two of them a tool's."""
+    solution = task.worked_solution(problem, rng)
+    return [solution] if isinstance(solution, str) else solution
+
+
+def rendered(role: str, text: str, tokenizer: PreTrainedTokenizerFast) -> str:
+    """A message and the start of the policy's next turn."""
+    message = {"role": role, "content": text}
+    return str(tokenizer.apply_chat_template([message], add_generation_prompt=True, tokenize=False))
+
+
+def token_ids(question: str, turns: Sequence[str], tokenizer: PreTrainedTokenizerFast) -> tuple[list[int], list[int]]:
+    """(tokens of a conversation, labels: the same, with `IGNORED` for what the policy does not write)."""
+    parts = [rendered("user", question, tokenizer)]
+    parts += [
+        "\n" + rendered("tool", turn, tokenizer) if number % 2 else turn + tokenizer.eos_token
+        for number, turn in enumerate(turns)
+    ]
+    tokens: list[int] = []
+    labels: list[int] = []
+    for number, ids in enumerate(tokenizer(parts)["input_ids"]):
+        tokens += ids
+        labels += ids if number % 2 else [IGNORED] * len(ids)
+    return tokens, labels
 
 
 def batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, torch.Tensor]]:
@@ -83,18 +111,15 @@ def batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict
     stream = task.problems("train", recipe.seed)
     for _ in range(recipe.steps):
         pairs = [
-            conversation(problem.question, task.worked_solution(problem, rng), tokenizer)
+            token_ids(problem.question, turns_of(task, problem, rng), tokenizer)
             for problem in islice(stream, recipe.batch_size)
         ]
-        prompts = tokenizer([prompt for prompt, _ in pairs])["input_ids"]
-        solutions = tokenizer([solution for _, solution in pairs])["input_ids"]
-        length = max(len(p) + len(s) for p, s in zip(prompts, solutions, strict=True))
+        length = max(len(tokens) for tokens, _ in pairs)
         input_ids_BL = torch.full((recipe.batch_size, length), tokenizer.pad_token_id)
         labels_BL = torch.full((recipe.batch_size, length), IGNORED)
-        for row, (prompt, solution) in enumerate(zip(prompts, solutions, strict=True)):
-            end = len(prompt) + len(solution)
-            input_ids_BL[row, :end] = torch.tensor(prompt + solution)
-            labels_BL[row, len(prompt) : end] = torch.tensor(solution)
+        for row, (tokens, labels) in enumerate(pairs):
+            input_ids_BL[row, : len(tokens)] = torch.tensor(tokens)
+            labels_BL[row, : len(labels)] = torch.tensor(labels)
         yield {"input_ids": input_ids_BL, "labels": labels_BL}
 
 
@@ -122,7 +147,7 @@ def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]
     task = TASKS[recipe.task]
     corpus = ["system", "user", "assistant"]
     for problem in islice(task.problems("train", recipe.seed), 2000):
-        corpus += [problem.question, task.worked_solution(problem, rng)]
+        corpus += [problem.question, *turns_of(task, problem, rng)]
     tokenizer = build_tokenizer(corpus, recipe.vocab_size)
     model = build_model(recipe, tokenizer)
     optimizers = build_optimizers(model, recipe)

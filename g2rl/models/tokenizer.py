@@ -10,7 +10,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 from transformers import PreTrainedTokenizerFast
 
 PAD, TURN, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-PIECES = r" ?[A-Za-z]+|\\boxed\{|[^A-Za-z]"  # a word, the opening of a box, or one character
+# A tag and a name of a tool call's JSON, a word, the opening of a box, or one character.
+PIECES = r"</?tool_call>|\{?\"[a-z]+\"[:,] ?| ?[A-Za-z]+|\\boxed\{|[^A-Za-z]"
 
 CHAT_TEMPLATE = (
     "{%- for message in messages %}"

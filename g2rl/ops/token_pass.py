@@ -2,7 +2,7 @@
 
 The feature of a sequence is a sum over its tokens,
 
-    Phi = Σ_t a_t (W[y_t] − Σ_v p_t(v) W[v]) = Σ_v W[v] · (Σ_t a_t (1[y_t = v] − p_t(v))),
+    feature = Σ_t a_t (W[y_t] − Σ_v p_t(v) W[v]) = Σ_v W[v] · (Σ_t a_t (1[y_t = v] − p_t(v))),
 
 so the residuals a_t (1[y_t = v] − p_t(v)) are pooled over a sequence's tokens first and meet `W` once per sequence
 instead of once per token. The probabilities are at hand anyway for the log-probability and the entropy.

@@ -18,7 +18,7 @@ TITLES = {
     "critic/score/mean": "training reward",
     "response_length/mean": "response length (tokens)",
     "actor/entropy": "entropy (nats a token)",
-    "exploration/cosine_mean": "mean cosine of $\\Phi$ within a group",
+    "exploration/cosine_mean": "mean cosine of the features in a group",
     "exploration/negative_pair_share": "pairs with negative cosine",
     "exploration/score_mean": "exploration score, mean",
     "exploration/score_std": "exploration score, deviation",

@@ -57,7 +57,7 @@ def start_and_end(metrics: Mapping[str, Series]) -> dict[str, tuple[float, float
 
 
 def metric_title(name: str) -> str:
-    return TITLES.get(name, name.replace("val/", "validation ", 1)).replace("$\\Phi$", "Phi")
+    return TITLES.get(name, name.replace("val/", "validation ", 1))
 
 
 def shown(name: str, value: float) -> str:

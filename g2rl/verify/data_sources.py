@@ -7,6 +7,7 @@ VERIFIERS = ("math", "choice", "code")
 
 DEFAULT_VERIFIERS: dict[str, str] = {
     "arithmetic": "math",
+    "arithmetic_tool": "math",
     "room": "math",
     "math": "math",
     "math_train": "math",
@@ -16,6 +17,7 @@ DEFAULT_VERIFIERS: dict[str, str] = {
     "aime25": "math",
     "gsm8k": "math",
     "dapo_math_17k": "math",
+    "choice": "choice",
     "gpqa_diamond": "choice",
     "mmlu_pro": "choice",
     "code": "code",

@@ -29,7 +29,7 @@ from recipe.g2rl.inputs.columns import HeadPass, computed
 
 # The registry key under which `recipe.g2rl.worker` finds this engine; the reference model keeps verl's.
 ENGINE_VENDOR = "g2rl"
-COLUMNS = "g2rl_columns"  # the batch's list of columns to compute
+COLUMNS_KEY = "g2rl_columns"  # under which a batch lists the columns to compute
 
 
 @dataclass
@@ -142,13 +142,13 @@ class ExplorationEngine(FSDPEngineWithLMHead):
             lengths = offsets.diff()
             valid_BL = torch.arange(int(lengths.max()), device=lengths.device) < lengths[:, None]
         return HeadTask(
-            columns=frozenset(tu.get_non_tensor_data(data=micro_batch, key=COLUMNS, default=())),
+            columns=frozenset(tu.get_non_tensor_data(data=micro_batch, key=COLUMNS_KEY, default=())),
             valid=valid_BL,
             token_ids=output_args["input_ids_rmpad_rolled"],
             sequence_ids=sequence_ids_T,
             num_sequences=offsets.numel() - 1,
             weights=weights_T,
-            # verl hands over the number when it is the same for all rows
+            # verl sets the flag where the temperature of all rows is 1
             temperature=1.0 if output_args["temperature_is_one"] else temperature_T.clamp(min=1e-8),
         )
 

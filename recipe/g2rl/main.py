@@ -18,7 +18,7 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
-from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
@@ -28,7 +28,7 @@ from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
 SHOWN_LOG_BYTES = 1_000_000  # of the end of the log, where an error that points there is looked up
-FINISHED, FAILED, WRONG_SETTINGS, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+FINISHED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
 TABLE_FILE = "preflight.txt"
 PAUSE_BEFORE_RESTART_S = 10.0
@@ -46,7 +46,7 @@ def main() -> int:
         return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
-    _find_groups_from_other_folders()
+    _add_searchpath()
     check_arguments(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
@@ -80,7 +80,7 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _find_groups_from_other_folders() -> None:
+def _add_searchpath() -> None:
     """A main file of the user's own (`--config-path`) finds verl's groups and ours."""
     flags = ("--config-path", "-cp", "--config-dir", "-cd")
     if any(argument.startswith(flags) for argument in sys.argv) and not any("hydra.searchpath" in a for a in sys.argv):

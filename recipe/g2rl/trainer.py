@@ -26,16 +26,17 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Method, Samples, shaped_rewards
+from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool
 from recipe.g2rl import verdicts
-from recipe.g2rl.engine import COLUMNS
-from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
+from recipe.g2rl.engine import COLUMNS_KEY
+from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import OF_VERL
 from recipe.g2rl.mini_batches import rows_of_devices
+from recipe.g2rl.responses import add_to_advantages, add_to_scores, of_responses, response_rows
 from recipe.g2rl.saving.checkpoints import WholeCheckpoints
 from recipe.g2rl.saving.run_log import RunLog, report
 from recipe.g2rl.settings.config import base_estimator
-from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
 
 VERIFIERS = 2  # processes that compare final answers
@@ -56,7 +57,7 @@ class ExplorationHooks(WholeCheckpoints):
         self.method = build_method(config.exploration)
         self.inputs = build_inputs(config, self.method)
         self._columns: dict[str, Any] = {}  # of the coming step
-        self._reward_gap = config.reward_gap or 1.0
+        self._reward_gap = config.reward_gap or 1.0  # else of the last step with right and wrong responses
 
     def _build_replay_buffer(self):
         replay_buffer = super()._build_replay_buffer()
@@ -74,7 +75,7 @@ class ExplorationHooks(WholeCheckpoints):
         super()._setup()
         pool = next(iter(self.resource_pool_manager.resource_pool_dict.values()))
         for input in self.inputs.values():
-            input.start(self.config, pool.get_placement_groups(device_name=self.config.trainer.device)[0])
+            input.start(self.config, pool.get_placement_groups(device_name=self.config.trainer.device))
         report(f"ready at step {self.global_steps} of {self.total_training_steps}")
         if self.global_steps >= self.total_training_steps:
             report("nothing is left to train: raise trainer.total_training_steps, or name another run_dir")
@@ -101,9 +102,9 @@ class ExplorationHooks(WholeCheckpoints):
         for input in self.inputs.values():
             input.ask(lambda *fields: _fetch(batch, *fields), self.tokenizer)
         columns = sorted(pass_columns(self.config, self.method))
-        batch.extra_info[COLUMNS] = columns
+        batch.extra_info[COLUMNS_KEY] = columns
         batch = super()._compute_old_log_prob(batch, metrics)
-        batch.extra_info[COLUMNS] = []  # the reference model's pass computes none
+        batch.extra_info[COLUMNS_KEY] = []  # the reference model's pass computes none
         # Now, since that pass writes its own log-probs over the actor's.
         self._columns = dict(_fetch(batch, *columns).items()) if columns else {}
         return batch
@@ -121,7 +122,7 @@ class ExplorationHooks(WholeCheckpoints):
         change_R = shaped_R - samples.rewards
         if self.config.reward_gap is None:
             self._reward_gap = verdicts.reward_gap(scores_R, samples.correct) or self._reward_gap
-        if change_R.any():
+        if change_R.any():  # in units in which right and wrong, +1 and −1, lie 2 apart
             _put(batch, rm_scores=add_to_scores(scores, session_of_row, change_R * (self._reward_gap / 2)))
         batch = super()._compute_advantage(batch, metrics)
         if change_R.any():
@@ -235,7 +236,6 @@ class ExplorationTrainerSeparateAsync(ExplorationHooks, PPOTrainerSeparateAsync)
     worker_cls = ExplorationDetachWorker
 
     def _setup(self) -> None:
-        # One of verl's messages, under hybrid_engine=false, has an argument that loggers do not take.
-        # Not needed once verl drops `flush=True` from it.
+        # In verl 0.9.1 one message, under hybrid_engine=false, is logged with `flush=True`, which loggers do not take.
         logging.getLogger(PPOTrainerSeparateAsync.__module__).setLevel(logging.WARNING)
         super()._setup()

@@ -1,4 +1,4 @@
-"""Phi of the geometry analysis against autograd; pairs, shares and pictures against a loop."""
+"""The features of the geometry analysis against autograd; pairs, shares and pictures against a loop."""
 
 import csv
 import xml.etree.ElementTree as ElementTree

@@ -14,7 +14,6 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
 
@@ -84,14 +83,13 @@ def test_every_way_trains_with_the_same_command(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_training_command_is_accepted_by_us_and_by_verl(tmp_path):
-    Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path)
+def test_the_training_command_is_accepted_by_us_and_by_verl(tmp_path, model_folder):
     rows = [make_row("math", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(512)]
     for name in ("math", "math500"):
         write_rows(rows, tmp_path / f"{name}.parquet")
     environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
     environment |= {"DRY_RUN": "1", "PYTHON": sys.executable, "NODES": "4", "G2RL_DATA_PATH": str(tmp_path)}
-    environment |= {"SHARED": str(tmp_path), "G2RL_MODEL_PATH": str(tmp_path)}
+    environment |= {"SHARED": str(tmp_path), "G2RL_MODEL_PATH": str(model_folder)}
     run = subprocess.run(
         ["bash", CLUSTER / "train.sh", "exploration.form=prose", "actor_rollout_ref.actor.ppo_mini_batch_size=2"],
         env=environment,

@@ -1,4 +1,4 @@
-"""Types of a column as other people's tools write them."""
+"""Rows that cannot be trained on are named; the types of a column are as other people's tools write them."""
 
 from decimal import Decimal
 
@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from g2rl.data.check import check_rows, ground_truth_text
-from g2rl.data.rows import make_row
+from g2rl.data.rows import make_row, write_rows
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,33 @@ def test_an_index_may_be_anything_hashable_or_missing(tmp_path, extra_info):
     row = make_row("math", "P", "2", index=0, split="train", system_prompt="") | {"extra_info": extra_info}
     pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train.parquet")
     assert check_rows(tmp_path / "train.parquet").count == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prompt": []}, "row 1: no prompt"),
+        ({"prompt": None}, "row 1: no prompt"),
+        ({"prompt": [{"role": "user", "content": ""}]}, "row 1: no prompt"),
+        ({"reward_model": None}, "row 1: no ground truth"),
+        ({"data_source": None}, "row 1: no data_source"),
+    ],
+)
+def test_check_rows_names_file_and_row(tmp_path, changes, message):
+    good, bad = (make_row("math", "P", "1", index=i, split="train", system_prompt="") for i in range(2))
+    path = write_rows([good, bad | changes], tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=rf"a\.parquet, {message}"):
+        check_rows(path)
+
+
+def test_check_rows_of_unfit_files(tmp_path):
+    with pytest.raises(ValueError, match="not a readable parquet file"):
+        check_rows(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("text")
+    with pytest.raises(ValueError, match="not a readable parquet file"):
+        check_rows(tmp_path / "text.parquet")
+    with pytest.raises(ValueError, match="has no row"):
+        check_rows(write_rows([], tmp_path / "empty.parquet"))
+    pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / "columns.parquet")
+    with pytest.raises(ValueError, match="no column 'data_source'"):
+        check_rows(tmp_path / "columns.parquet")

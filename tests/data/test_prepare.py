@@ -20,47 +20,31 @@ from g2rl.data.prepare import (
     to_record,
     write_records,
 )
-from g2rl.data.rows import PAPER_SYSTEM_PROMPT, SCHEMA, make_row, write_rows
+from g2rl.data.rows import PAPER_SYSTEM_PROMPT, SCHEMA
 from g2rl.data.sets import SETS
 
+DAPO_PROMPT = (
+    "Solve the following math problem step by step. The last line is Answer: $Answer.\n\nFirst part.\n\nSecond part."
+    '\n\nRemember to put your answer on its own line after "Answer:".'
+)
 HUB_ROWS = {  # one row of each set with columns of its own, as its repository has them
     "math": (
-        {
-            "problem": "P",
-            "level": "Level 5",
-            "solution": "So $\\fbox{1}$, no: $\\boxed{\\frac{1}{2}}$.",
-            "type": "Algebra",
-        },
+        {"problem": "P", "level": "Level 5", "type": "Algebra",
+         "solution": "So $\\fbox{1}$, no: $\\boxed{\\frac{1}{2}}$."},
         ("P", "\\frac{1}{2}", {"subject": "Algebra", "level": 5}),
     ),
     "gsm8k": ({"question": "Q", "answer": "48/2 = <<48/2=24>>24\n#### 1,024"}, ("Q", "1024", {})),
     "dapo_math_17k": (
-        {
-            "data_source": "math_dapo",
-            "prompt": [
-                {
-                    "role": "user",
-                    "content": "Solve the following math problem step by step. The last line is Answer: $Answer.\n\n"
-                    'First part.\n\nSecond part.\n\nRemember to put your answer on its own line after "Answer:".',
-                }
-            ],
-            "reward_model": {"ground_truth": "34", "style": "rule"},
-            "extra_info": {"index": "u-1"},
-        },
+        {"data_source": "math_dapo", "prompt": [{"role": "user", "content": DAPO_PROMPT}],
+         "reward_model": {"ground_truth": "34", "style": "rule"}, "extra_info": {"index": "u-1"}},
         ("First part.\n\nSecond part.", "34", {"id": "u-1"}),
     ),
     "mmlu_pro": (
-        {
-            "question_id": 70,
-            "question": "Q",
-            "options": ["x", "y", "z"],
-            "answer": "C",
-            "category": "law",
-            "answer_index": 2,
-        },
+        {"question_id": 70, "question": "Q", "options": ["x", "y", "z"], "answer": "C", "category": "law",
+         "answer_index": 2},
         ("Q\n\nA. x\nB. y\nC. z", "C", {"subject": "law", "id": "70", "num_choices": 3}),
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", HUB_ROWS)
@@ -126,12 +110,10 @@ def test_options_in_the_text():
         ({"problem": " ", "answer": "1"}, "^here: no 'problem': it is ' '"),
         ({"problem": "P", "answer": None}, "^here: no 'answer': it is None"),
         ({"problem": "P", "answer": ["1"]}, "^here: no 'answer'"),
-        ({"problem": "P", "answer": True}, "^here: no 'answer'"),
         ({"problem": "P", "answer": "C", "choices": ["x", "y"]}, "^here: 'answer' is 'C', with 2 choices"),
         ({"problem": "P", "answer": "A", "choices": []}, "^here: 'choices' must hold"),
         ({"problem": "P", "answer": "A", "choices": ["x", ""]}, "^here: 'choices' must hold"),
         ({"problem": "P", "answer": "A", "choices": "x|y"}, "^here: 'choices' is 'x|y', not a list"),
-        ({"problem": "P", "answer": "A", "choices": 4}, "^here: 'choices' is 4, not a list"),
     ],
 )
 def test_bad_rows(row, message):
@@ -158,10 +140,16 @@ def test_a_wrong_number_of_problems(tmp_path):
 def test_a_missing_column_names_file_and_row(tmp_path):
     rows = [{"problem": "P", "answer": "1"}] * 30
     path = write_jsonl(tmp_path / "a.jsonl", [*rows[:7], {"problem": "P"}, *rows[8:]])
-    with pytest.raises(ValueError, match=r"a\.jsonl, row 7: no 'answer'"):
-        read_set("aime25", path, seed=0)
-    with pytest.raises(ValueError, match=r"a\.jsonl, row 7: neither .*; it has problem"):
-        read_set("math", path, seed=0)
+    for name in ("aime25", "math"):
+        with pytest.raises(ValueError, match=r"a\.jsonl, row 7: no 'answer' .*; it has problem"):
+            read_set(name, path, seed=0)
+
+
+def test_a_named_set_has_the_columns_that_people_have(tmp_path):
+    rows = [{"question": f"P{n}", "solution": rf"so \boxed{{{n}}}", "other": "7"} for n in range(30)]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    assert [record.answer for record in read_set("aime25", path, seed=0)["test"]] == [str(n) for n in range(30)]
+    assert {record.answer for record in read_set("aime25", path, 0, {"answer": "other"})["test"]} == {"7"}
 
 
 def test_gsm8k_split_shows_in_the_count(tmp_path):
@@ -177,15 +165,7 @@ def test_dapo_keeps_the_first_of_each_id(tmp_path):
     assert len(read_set("dapo_math_17k", path, seed=0)["train"]) == 17917
 
 
-@pytest.mark.parametrize(
-    ("name", "hint"),
-    [
-        ("math50", "did you mean 'math500'"),
-        ("AIME24", "did you mean 'aime24'"),
-        ("gpqa", "did you mean 'gpqa_diamond'"),
-        ("xyz", "there are math,"),
-    ],
-)
+@pytest.mark.parametrize(("name", "hint"), [("AIME24", "did you mean 'aime24'"), ("xyz", "there are math,")])
 def test_unknown_names(name, hint):
     with pytest.raises(ValueError, match=hint):
         check_name(name)
@@ -312,44 +292,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def good_row(index, **changes):
-    row = make_row("math", "P", "1", index=index, split="train", system_prompt="")
-    return {**row, **changes}
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"prompt": []}, "row 2: no prompt"),
-        ({"prompt": None}, "row 2: no prompt"),
-        ({"prompt": [{"role": "user", "content": ""}]}, "row 2: no prompt"),
-        ({"reward_model": {"style": "rule", "ground_truth": ""}}, "row 2: no ground truth"),
-        ({"reward_model": None}, "row 2: no ground truth"),
-        ({"data_source": None}, "row 2: no data_source"),
-    ],
-)
-def test_check_rows_names_file_and_row(tmp_path, changes, message):
-    path = write_rows([good_row(0), good_row(1), good_row(2, **changes), good_row(3)], tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=rf"a\.parquet, {message}"):
-        check_rows(path)
-
-
-def test_check_rows_of_unfit_files(tmp_path):
-    with pytest.raises(ValueError, match="not a readable parquet file"):
-        check_rows(tmp_path / "none.parquet")
-    (tmp_path / "text.parquet").write_text("text")
-    with pytest.raises(ValueError, match="not a readable parquet file"):
-        check_rows(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="has no row"):
-        check_rows(write_rows([], tmp_path / "empty.parquet"))
-    pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / "columns.parquet")
-    with pytest.raises(ValueError, match="no column 'data_source'"):
-        check_rows(tmp_path / "columns.parquet")
-
-
-@pytest.mark.parametrize(
-    ("answer", "what"), [("NaN", ": it is nan"), ("null", r" \(answer, "), ('" "', ": it is ' '"), ("[1, 2]", "")]
-)
+@pytest.mark.parametrize(("answer", "what"), [("NaN", ": it is nan"), ("null", r" \(answer, "), ("[1, 2]", "")])
 def test_an_answer_that_is_none_is_named_with_its_line(tmp_path, answer, what):
     path = tmp_path / "mine.jsonl"
     path.write_text('{"problem": "P", "answer": 1}\n' * 10 + f'{{"problem": "P", "answer": {answer}}}\n')
@@ -357,9 +300,8 @@ def test_an_answer_that_is_none_is_named_with_its_line(tmp_path, answer, what):
         main(["jsonl", "--source", str(path), "--out", str(tmp_path)])
 
 
-@pytest.mark.parametrize("count", [0, 5, 9])
+@pytest.mark.parametrize("count", [0, 9])
 def test_too_few_problems_are_said_without_an_option_that_nobody_set(tmp_path, count):
-    path = tmp_path / "mine.jsonl"
-    path.write_text("".join(f'{{"problem": "P{number}", "answer": 1}}\n' for number in range(count)))
+    path = write_jsonl(tmp_path / "mine.jsonl", [{"problem": f"P{number}", "answer": 1} for number in range(count)])
     with pytest.raises(ValueError, match=f"^{count} problems are too few: .* bring at least 10"):
         main(["jsonl", "--source", str(path), "--out", str(tmp_path)])

@@ -8,8 +8,9 @@ import pytest
 import torch
 from oracle import metrics
 
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.train import Laboratory
+from g2rl.methods.build import build_method
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -30,7 +31,7 @@ def test_both_stacks_have_the_same_curves_within_the_noise_of_seeds(stack, tmp_p
     tiny, data = run.environment["G2RL_MODEL_PATH"], Path(run.environment["G2RL_DATA_PATH"])
     torch.set_num_threads(1)
     laboratories = [
-        Laboratory(config, method_of(config.exploration), task)
+        Laboratory(config, build_method(config.exploration), task)
         for config, task in (
             compose_lab([f"exploration={method}", f"seed={seed}", f"actor_rollout_ref.model.path={tiny}"])
             for seed in SEEDS

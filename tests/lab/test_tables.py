@@ -12,11 +12,12 @@ from numpy.polynomial.legendre import leggauss
 from g2rl.lab.room_tables import RoomRun
 from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.statistics import T_QUANTILES, paired, share_of_oracle
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
 from g2rl.lab.tables import Run, at_accuracy, measures, read_run, write_all
 from g2rl.lab.update import check_actor
+from g2rl.methods.build import build_method
 
 
 def run_of(points, seed=11):
@@ -105,7 +106,7 @@ def test_order_of_the_study(tmp_path):
 def test_every_setting_of_the_study_is_one_of_the_laboratory():
     for name, overrides in SETTINGS.items():
         config, task = compose_lab(overrides)
-        method_of(config.exploration)
+        build_method(config.exploration)
         check_actor(config.actor_rollout_ref.actor)
         assert task == ("room" if name.startswith("room-") else "arithmetic")
 

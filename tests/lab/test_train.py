@@ -19,8 +19,9 @@ from g2rl.lab.policy import prefill
 from g2rl.lab.run import run
 from g2rl.lab.see import compared, table, write
 from g2rl.lab.see_smollm2 import SOLUTIONS, given
-from g2rl.lab.settings import compose_lab, method_of
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.train import Laboratory
+from g2rl.methods.build import build_method
 from g2rl.methods.g2rl import G2RL
 from g2rl.models.pretrain import Recipe, build_model
 from g2rl.models.tokenizer import build_tokenizer
@@ -56,7 +57,7 @@ def policy(tmp_path_factory):
 
 def laboratory(*overrides):
     config, task = compose_lab([*SMALL, *overrides])
-    return Laboratory(config, method_of(config.exploration), task)
+    return Laboratory(config, build_method(config.exploration), task)
 
 
 class Spy(G2RL):

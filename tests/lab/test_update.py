@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from verl.trainer.ppo.core_algos import agg_loss, compute_grpo_outcome_advantage, get_policy_loss_fn, kl_penalty
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 
-from g2rl.lab.settings import CONFIGS, compose_lab
+from g2rl.lab.settings import compose_lab
 from g2rl.lab.update import check_actor, group_advantages, loss_of_tokens
 
 
@@ -91,11 +90,10 @@ def test_advantages_and_loss_are_those_of_verl(seed, overrides):
 
 
 @pytest.mark.parametrize("method", ["grpo", "g2rl", "evol", "progrpo", "clip_higher", "clip_cov", "kl_cov"])
-def test_settings_are_those_of_the_recipe(method):
+def test_settings_are_those_of_the_recipe(method, composed):
     """Every setting of the update that both have is the same, but for the size of a batch."""
     ours, _ = compose_lab([f"exploration={method}"])
-    with initialize_config_dir(str(CONFIGS), version_base=None):
-        recipe = compose("trainer", ["trainer.experiment_name=test", f"exploration={method}"])
+    recipe = composed(f"exploration={method}")
     leaves = OmegaConf.to_container(ours.actor_rollout_ref.actor, resolve=True)
     leaves.pop("ppo_mini_batch_size")
     optim, policy_loss = leaves.pop("optim"), leaves.pop("policy_loss")

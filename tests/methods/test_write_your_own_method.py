@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 
 from g2rl.methods.base import Samples
@@ -25,12 +23,6 @@ def my_methods(tmp_path, monkeypatch):
     module = importlib.import_module("my_methods")
     yield module
     monkeypatch.delitem(importlib.sys.modules, "my_methods")
-
-
-def compose_configuration(overrides):
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        return compose("trainer", overrides)
 
 
 def test_is_under_40_lines():
@@ -59,18 +51,18 @@ def test_does_what_it_says(my_methods):
         my_methods.HiddenNovelty(beta=1)
 
 
-def test_the_override_switches_it_on(my_methods):
+def test_the_override_switches_it_on(my_methods, composed):
     script, *overrides = shlex.split(BLOCKS["bash"])[1:]
     assert script == "scripts/run_grpo_cpu.sh"
-    config = compose_configuration(["exploration=grpo", *overrides])
+    config = composed("exploration=grpo", *overrides)
     assert instantiate(config.exploration) == my_methods.HiddenNovelty(beta=0.5)
 
 
-def test_the_config_file_switches_it_on(my_methods, tmp_path):
+def test_the_config_file_switches_it_on(my_methods, composed, tmp_path):
     (tmp_path / "exploration").mkdir()
     (tmp_path / "exploration" / "hidden.yaml").write_text(BLOCKS["yaml"])
     script, override = re.search(r"`bash scripts/(\S+) (exploration=\S+)`", TEXT).groups()
     assert (ROOT / "scripts" / script).exists()
     searchpath = f"hydra.searchpath=[pkg://verl.trainer.config,file://{tmp_path}]"
-    config = compose_configuration(["exploration=grpo", override, searchpath])
+    config = composed("exploration=grpo", override, searchpath)
     assert instantiate(config.exploration) == my_methods.HiddenNovelty(beta=0.5)

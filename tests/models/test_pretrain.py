@@ -13,21 +13,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from g2rl import models
 from g2rl.data import programs
 from g2rl.data.arithmetic import problems, worked_solution
-from g2rl.models.check import JUDGES, boxed, check
-from g2rl.models.pretrain import IGNORED, RECIPES, TASKS, Recipe, batches, build_model, learning_rate_share, pretrain
+from g2rl.models.check import JUDGES, check
+from g2rl.models.pretrain import IGNORED, RECIPES, TASKS, Recipe, batches, build_model, pretrain
 from g2rl.models.tokenizer import build_tokenizer
 
-SMALL = Recipe(
-    hidden_size=64,
-    num_layers=1,
-    num_heads=2,
-    num_key_value_heads=1,
-    intermediate_size=64,
-    steps=12,
-    batch_size=8,
-    warmup_steps=2,
-    threads=1,
-)
+SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 64}
+SMALL = Recipe(**SIZES, steps=12, batch_size=8, warmup_steps=2, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +35,12 @@ def test_batches_carry_loss_on_the_solutions_only(tokenizer):
             assert "\\boxed{" in solution and solution.endswith("<|im_end|>")
 
 
-def test_batches_are_seeded(tokenizer):
-    def ids(seed):
-        return next(batches(replace(SMALL, seed=seed), tokenizer))["input_ids"]
-
-    assert torch.equal(ids(1), ids(1))
-    assert ids(1).shape != ids(2).shape or not torch.equal(ids(1), ids(2))
-
-
 @pytest.mark.parametrize("tied", [True, False])
 def test_models_tied_and_untied(tokenizer, tied, tmp_path):
     build_model(replace(SMALL, tie_word_embeddings=tied), tokenizer).save_pretrained(tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert (model.lm_head.weight.data_ptr() == model.model.embed_tokens.weight.data_ptr()) == tied
     assert model.lm_head.weight.shape == (len(tokenizer), 64)
-
-
-def test_learning_rate():
-    recipe = replace(SMALL, steps=100, warmup_steps=10)
-    shares = [learning_rate_share(step, recipe) for step in range(100)]
-    assert shares[:2] == [0.1, 0.2] and shares[9:41] == [1.0] * 32
-    assert shares[70] == pytest.approx(0.5) and 0 < shares[99] < 0.02
-
-
-def test_boxed():
-    assert boxed("\\boxed{1} no, \\boxed{23}.") == "23"
-    assert boxed("\\boxed{1} no, \\boxed{2") is None
-    assert boxed("42") is None
 
 
 def test_the_corpus_of_arithmetic_is_what_it_was_before_there_was_a_second_task():
@@ -96,11 +66,12 @@ def test_the_judge_of_a_task_is_the_one_of_its_rewards(task):
 
 
 BOXES = (
-    lambda p: f"So \\boxed{{{p.answer}}}.",
-    lambda p: f"\\boxed{{{p.answer}}}? \\boxed{{{p.answer + 1}}}",
+    lambda p: f"So \\boxed{{{p.gold}}}.",
+    lambda p: f"\\boxed{{{p.gold}}}? \\boxed{{{p.gold}1}}",
 )
 RIGHT_AND_WRONG = {
     "arithmetic": BOXES,
+    "arithmetic_tool": BOXES,
     "room": BOXES,
     "programs": (
         lambda p: programs.in_a_block(programs.line_by_line(p)),
@@ -134,14 +105,12 @@ def test_cached_and_rebuilt_when_the_recipe_changes(tmp_path, capfd):
 def test_every_task_has_a_folder_of_its_own_with_a_version(tmp_path):
     small = {name: value for name, value in asdict(SMALL).items() if value != getattr(Recipe, name)}
     folders = {task: models.tiny_policy(tmp_path, recipe=replace(recipe, **small)) for task, recipe in RECIPES.items()}
-    assert folders["arithmetic"].name.startswith("tiny-v1-") and folders["programs"].name.startswith(
-        "tiny-programs-v1-"
-    )
+    assert folders["arithmetic"].name.startswith("tiny-v1-")
+    assert folders["programs"].name.startswith("tiny-programs-v1-")
     assert json.loads((folders["programs"] / "tiny.json").read_text())["recipe"]["task"] == "programs"
     vocabulary = AutoTokenizer.from_pretrained(folders["programs"])
-    prompt = vocabulary.apply_chat_template(
-        [{"role": "user", "content": "Write f(a, b): add a and b."}], tokenize=False
-    )
+    messages = [{"role": "user", "content": "Write f(a, b): add a and b."}]
+    prompt = vocabulary.apply_chat_template(messages, tokenize=False)
     assert vocabulary.decode(vocabulary(prompt)["input_ids"]) == prompt
 
 

@@ -21,9 +21,8 @@ def test_the_folder_is_a_chat_model_that_answers(folder):
 
     def answer(question):
         messages = [{"role": "user", "content": question}]
-        inputs = tokenizer.apply_chat_template(
-            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
+        options = {"add_generation_prompt": True, "return_tensors": "pt", "return_dict": True}
+        inputs = tokenizer.apply_chat_template(messages, **options)
         output = model.generate(**inputs, do_sample=False, max_new_tokens=40)[0, inputs["input_ids"].shape[1] :]
         assert output[-1] == tokenizer.eos_token_id  # it ends its turn
         return tokenizer.decode(output, skip_special_tokens=True)

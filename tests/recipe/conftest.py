@@ -1,4 +1,7 @@
-"""The processes in which tests of the actor's engine run it: ranks on gloo, started once for a file of tests."""
+"""The processes in which tests of the actor's engine run it: ranks on gloo, started once for a file of tests.
+
+With VERL_PLATFORM=nvidia they are on NCCL, a GPU each (scripts/check_gpu.sh).
+"""
 
 import multiprocessing
 import os
@@ -9,6 +12,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 import pytest
+import torch
 
 TIMEOUT_S = 120
 
@@ -69,6 +73,8 @@ def ranks():
     groups: dict[int, Ranks] = {}
 
     def group(world: int) -> Ranks:
+        if os.environ["VERL_PLATFORM"] != "cpu" and world > torch.cuda.device_count():
+            pytest.skip(f"{world} ranks need as many GPUs")
         if world not in groups or not groups[world].alive:
             groups[world] = Ranks(world)
         return groups[world]

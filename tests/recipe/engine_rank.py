@@ -1,20 +1,25 @@
 """One rank of test_engine_equality.py: builds the actor's worker as a run does and sends its log-prob pass back.
 
-Two things of the GPU stack are replaced, neither of them ours: PyTorch's FSDP1 refuses CPU weights in
+Three things of the GPU stack are replaced, none of them ours: PyTorch's FSDP1 refuses CPU weights in
 `sync_module_states`, which verl asks for (gloo broadcasts them all the same), and flash-attention's kernels, inside
-verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL.
+verl's own exchange of heads between Ulysses ranks and inside its attention of Qwen2.5-VL. flash-linear-attention is
+not there, and its stand-in takes the bounds of packed sequences without looking at them: it is not offered them.
 """
 
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from itertools import pairwise
 from multiprocessing.connection import Connection
 
 import torch
 import torch.distributed.fsdp._init_utils as fsdp1
+import transformers.models.qwen3_5.modeling_qwen3_5 as linear_attention
 import verl.models.transformers.monkey_patch as verl_attention
 import verl.models.transformers.qwen2_vl as verl_vision
+from omegaconf import OmegaConf
+from tensordict import TensorDict
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface, Qwen3ForCausalLM
 from transformers.integrations.flash_attention import flash_attention_forward
@@ -25,9 +30,10 @@ from verl.utils import tensordict_utils as tu
 from verl.utils.distributed import initialize_global_process_group_ray
 from verl.workers.config import FSDPEngineConfig, FSDPOptimizerConfig, HFModelConfig, TrainingWorkerConfig
 
-from recipe.g2rl.engine import COLUMNS
-from recipe.g2rl.worker import ExplorationTrainingWorker
+from recipe.g2rl.engine import COLUMNS_KEY
+from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationTrainingWorker
 
+LINEAR_ATTENTION = linear_attention.torch_chunk_gated_delta_rule
 FLOAT32 = {"param_dtype": "fp32", "reduce_dtype": "fp32", "buffer_dtype": "fp32"}
 
 
@@ -47,12 +53,21 @@ def attend_within_packed(q, k, v, cu_seqlens_q, softmax_scale=None, **_):
     return attend_within_segments(q, k, v, None, q.shape[1], position_ids=positions, softmax_scale=softmax_scale)[0]
 
 
+def attend_linearly(query, key, value, g, beta, initial_state, output_final_state, use_qk_l2norm_in_kernel):
+    """transformers' own function without further arguments: verl then calls it for each packed sequence."""
+    flags = {"output_final_state": output_final_state, "use_qk_l2norm_in_kernel": use_qk_l2norm_in_kernel}
+    return LINEAR_ATTENTION(query, key, value, g, beta, initial_state=initial_state, **flags)
+
+
 def nested(rows: list[list]) -> torch.Tensor:
     return torch.nested.as_nested_tensor([torch.tensor(row) for row in rows], layout=torch.jagged)
 
 
-def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dict | None:
-    """This rank's share of the batch through `TrainingWorker.infer_batch`; None where another rank answers for it."""
+def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict, restored: bool = False) -> dict | None:
+    """This rank's share of the batch through `TrainingWorker.infer_batch`; None where another rank answers for it.
+
+    restored: between, the weights changed and a pass was made with them, as separate rollout has it in every step.
+    """
     engine = {"strategy": "fsdp2", "mixed_precision": FLOAT32, "use_torch_compile": False} | engine
     worker = ExplorationTrainingWorker(
         TrainingWorkerConfig(
@@ -81,16 +96,37 @@ def log_prob_pass(batch: dict, model: dict, engine: dict, settings: dict) -> dic
     if "temperature" in rows:  # one for each row instead of the setting
         tensors["temperature"] = torch.tensor(rows["temperature"])
         del settings["temperature"]
-    output = worker.infer_batch(
-        tu.get_tensordict(
-            tensors,
-            {"calculate_entropy": True, COLUMNS: ["features", "hidden_states"], "compute_loss": False} | settings,
-        )
-    )
+    options = {"calculate_entropy": True, COLUMNS_KEY: ["features", "hidden_states"], "compute_loss": False} | settings
+
+    def infer() -> TensorDict | None:
+        return worker.infer_batch(tu.get_tensordict(dict(tensors), dict(options)))
+
+    output = restore_and_infer(worker, infer) if restored else infer()
     if output is None:
         return None
     names = [name for name in ("log_probs", "entropy", "features", "hidden_states") if name in output]
     return {"rows": share} | {name: [row.cpu().numpy() for row in output[name].unbind()] for name in names}
+
+
+def restore_and_infer(worker: ExplorationTrainingWorker, infer: Callable[[], TensorDict | None]) -> TensorDict | None:
+    """What verl's trainer with separate rollout does at the second mini-batch of a step, with verl's own methods."""
+    keeper = object.__new__(ExplorationDetachWorker)
+    keeper.config = OmegaConf.create({"actor": {"strategy": worker.engine_config.strategy}})
+    keeper.actor, keeper._strategy_handlers = worker, None
+    keeper.save_model_to_cpu(0)
+    with torch.no_grad():
+        for parameter in worker.engine.module.parameters():
+            parameter.mul_(1.5)
+    later = infer()
+    keeper.save_model_to_cpu(1)
+    keeper.restore_model_from_cpu(0)
+    output = infer()
+    keeper.restore_model_from_cpu(1)
+    again = infer()
+    if output is not None:
+        assert torch.equal(again["log_probs"].values(), later["log_probs"].values())
+        assert not torch.equal(output["log_probs"].values(), later["log_probs"].values())
+    return output
 
 
 def main() -> None:
@@ -105,6 +141,7 @@ def main() -> None:
     verl_attention._flash_attention_forward = attend_within_segments
     AttentionInterface.register("segments", flash_attention_forward)
     AttentionMaskInterface.register("segments", flash_attention_mask)
+    linear_attention.torch_chunk_gated_delta_rule = attend_linearly
     verl_vision.flash_attn_varlen_func = attend_within_packed
     verl_vision.fa_peft_integration_check = lambda *states, target_dtype: states  # it would make them bfloat16
     for name in ("supports_window_size", "supports_deterministic", "use_top_left_mask"):

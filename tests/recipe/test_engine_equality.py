@@ -13,6 +13,8 @@ from transformers import (
     AutoModelForImageTextToText,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
+    Qwen3_5Config,
+    Qwen3_5ForConditionalGeneration,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3MoeConfig,
@@ -27,7 +29,8 @@ BFLOAT16 = 0.02  # two orders of the same sums, in hidden states of 8 significan
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Folders: models (LM head of its own, tied to the embedding, experts, vision) and two adapters of the first."""
+    """Folders: models (LM head of its own, tied to the embedding, experts, vision, linear
+    attention) and two adapters of the first."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "head_dim": 16}
@@ -49,6 +52,16 @@ def models(tmp_path_factory):
         text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=95, vision_start_token_id=94
     )
     Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder / "vision")
+    linear = {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+    linear |= {"linear_num_key_heads": 2, "linear_num_value_heads": 4}
+    text = {"vocab_size": VOCABULARY, **sizes, **heads, **linear, "initializer_range": 0.2}
+    text["layer_types"] = ["linear_attention", "full_attention"]
+    text["rope_parameters"] = {"rope_type": "default", "mrope_section": [1, 1, 0], "partial_rotary_factor": 0.25}
+    vision |= {"num_position_embeddings": 16}
+    config = Qwen3_5Config(
+        text_config=text, vision_config=vision, image_token_id=IMAGE, video_token_id=95, vision_start_token_id=94
+    )
+    Qwen3_5ForConditionalGeneration(config).save_pretrained(folder / "linear")
     for name in ("zero", "random"):
         adapted = get_peft_model(
             Qwen3ForCausalLM.from_pretrained(folder / "untied"),
@@ -203,6 +216,20 @@ def test_images_in_prompts(ranks, models, images, packed, fused):
     check(got, oracle(theirs, images))
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("packed", [True, False])
+def test_linear_attention(ranks, models, batch, packed, fused):
+    """Qwen3.5: it needs the bounds of packed sequences (`cu_seqlens`), or one runs into the next."""
+    model = {
+        "use_remove_padding": packed,
+        "use_fused_kernels": fused,
+        "fused_kernel_options": {"impl_backend": "torch"},
+    }
+    got = ranks(2).run(**case(models / "linear", batch, model=model))
+    theirs = AutoModelForImageTextToText.from_pretrained(models / "linear", attn_implementation="eager")
+    check(got, oracle(theirs, batch))
+
+
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
 def test_fused_kernels_of_the_update_pass(ranks, models, batch, strategy, packed):
@@ -254,6 +281,14 @@ def test_gradient_checkpointing(ranks, models, batch, strategy):
     model = {"enable_gradient_checkpointing": True}
     got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy))
     check(got, oracle(plain(models / "untied"), batch))
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
+def test_weights_that_were_brought_back(ranks, models, batch, strategy, whole):
+    """With separate rollout; units that stay whole after a pass (`reshard_after_forward=false`) must not stay stale."""
+    run = case(models / "tied", batch, strategy=strategy, reshard_after_forward=not whole)
+    check(ranks(2).run(**run, restored=True), oracle(plain(models / "tied"), batch))
 
 
 def test_fsdp1_wrapped_by_size(ranks, models, batch):

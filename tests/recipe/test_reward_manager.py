@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 from omegaconf import OmegaConf
@@ -19,7 +18,7 @@ from verl.trainer.ppo.reward import load_reward_manager
 
 from g2rl.data.tests_files import store_long
 from g2rl.models.tokenizer import build_tokenizer
-from recipe.g2rl.settings.reward import RewardSettings, overlong_penalty, reward_settings
+from recipe.g2rl.settings.reward import reward_settings
 from recipe.g2rl.verdicts import reward_metrics
 
 MAX_RESPONSE = 64
@@ -156,11 +155,8 @@ def test_a_truncated_response_is_wrong_even_with_the_right_box(manager, tokenize
     cut = (ids + tokenizer.encode("!") * MAX_RESPONSE)[:MAX_RESPONSE]
     ended = [*cut[:-1], tokenizer.eos_token_id]
     outputs = asyncio.run(score(manager, (cut, "math", "7"), (ended, "math", "7"), (ids, "math", "7")))
-    assert [output.extra_fields["reward_extra_info"]["verdict"] for output in outputs] == [
-        "truncated",
-        "right",
-        "right",
-    ]
+    infos = [output.extra_fields["reward_extra_info"] for output in outputs]
+    assert [info["verdict"] for info in infos] == ["truncated", "right", "right"]
     assert [output.reward_score for output in outputs] == [-1.0, 1.0, 1.0]
 
 
@@ -175,22 +171,6 @@ def test_a_hanging_answer_is_wrong_and_delays_no_other_row(manager, tokenizer):
     assert (metrics["reward/timeouts"], metrics["reward/no_answer"], metrics["reward/crashes"]) == (1, 1, 0)
     assert infos[1]["verify_seconds"] >= 1.0 > metrics["reward/seconds_p50"]
     assert metrics["reward/seconds_p99"] > 0.9  # between the two slowest of four
-
-
-def test_reward_metrics():
-    infos = [
-        {"verdict": verdict, "verify_seconds": seconds}
-        for verdict, seconds in zip(["right", "timeout", "truncated", "crash", "timeout"], [1, 2, 3, 4, 5], strict=True)
-    ]
-    assert reward_metrics(infos) == {
-        "reward/timeouts": 2,
-        "reward/crashes": 1,
-        "reward/errors": 0,
-        "reward/truncated": 1,
-        "reward/no_answer": 0,
-        "reward/seconds_p50": 3.0,
-        "reward/seconds_p99": pytest.approx(np.percentile([1, 2, 3, 4, 5], 99)),
-    }
 
 
 def test_verl_makes_validation_metrics_of_the_extra_info(manager, tokenizer):
@@ -208,17 +188,6 @@ def test_settings_may_refer_to_other_parts_of_the_configuration():
     config = trainer_config(max_resp_len="${data.max_response_length}")
     config.data.max_response_length = 77
     assert reward_settings(config).max_resp_len == 77
-
-
-def test_overlong_penalty_is_daposs():
-    """Equation 13 of DAPO: 0 up to max - buffer, then linear, -1 at the limit. Off by default."""
-    settings = reward_settings(trainer_config(overlong_buffer_cfg={"enable": True, "len": 16, "penalty_factor": 1.0}))
-    for length in range(MAX_RESPONSE + 1):
-        expected = 0.0 if length <= 48 else (48 - length) / 16
-        assert overlong_penalty(length, settings) == expected
-        assert overlong_penalty(length, RewardSettings(max_resp_len=MAX_RESPONSE)) == 0.0
-    doubled = reward_settings(trainer_config(overlong_buffer_cfg={"enable": True, "len": 16, "penalty_factor": 2.0}))
-    assert overlong_penalty(56, doubled) == -1.0
 
 
 def test_overlong_penalty_equals_verls_dapo_manager(manager, tokenizer, monkeypatch):

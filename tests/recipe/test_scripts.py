@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
-from g2rl.models.tokenizer import build_tokenizer
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("run_*.sh"))
@@ -65,17 +63,19 @@ def test_the_papers_setting(tmp_path):
     assert config["trainer"]["total_training_steps"] == 200
 
 
+def write_train(folder, source: str, question: str, count: int = 16) -> None:
+    rows = [make_row(source, question, "2", index=i, split="train", system_prompt=None) for i in range(count)]
+    write_rows(rows, folder / "train.parquet")
+
+
 @pytest.fixture
-def gsm8k(tmp_path):
+def gsm8k(tmp_path, model_folder):
     """Rows as verl's `gsm8k.py` makes them, and a model folder."""
-    row = make_row("openai/gsm8k", "1 + 1? Put the answer after ####.", "2", index=0, split="train", system_prompt=None)
-    write_rows([row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(16)], tmp_path / "train.parquet")
-    Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path / "model")
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(tmp_path / "model")
+    write_train(tmp_path, "openai/gsm8k", "1 + 1? Put the answer after ####.")
     return [
         f"data.train_files={tmp_path}/train.parquet",
         f"data.val_files={tmp_path}/train.parquet",
-        f"actor_rollout_ref.model.path={tmp_path}/model",
+        f"actor_rollout_ref.model.path={model_folder}",
         "data.train_batch_size=8",
         "actor_rollout_ref.actor.ppo_mini_batch_size=8",
         "actor_rollout_ref.actor.use_dynamic_bsz=True",
@@ -118,8 +118,7 @@ def test_a_reward_function_of_the_users_counts(tmp_path, gsm8k):
 
 def test_a_reward_manager_of_the_users_counts(tmp_path, gsm8k):
     """Whatever the data sources are called: the class may know them."""
-    row = make_row("mine", "1 + 1?", "2", index=0, split="train", system_prompt=None)
-    write_rows([row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(16)], tmp_path / "train.parquet")
+    write_train(tmp_path, "mine", "1 + 1?")
     manager = ["reward.reward_manager.source=importlib", "reward.reward_manager.name=Mine"]
     manager += [f"reward.reward_manager.module.path={tmp_path}/manager.py"]
     config, notes = dry_run(tmp_path, *VERL, *gsm8k, *manager)
@@ -150,9 +149,9 @@ REFUSED = {
     "prefix_grouper_run_qwen3_8b_fsdp": "use_prefix_grouper",
     "otb_trainer_run_qwen3_8b_fsdp": "optimal_token_baseline needs actor.calculate_sum_pi_squared",
     "remax_trainer_run_qwen3_8b_fsdp": "remax needs a greedy response",
-    "ppo_trainer_run_qwen3_8b_fsdp": "rollout.n=1: a group of one response",
-    "rollout_correction_run_qwen2_5_7b_fsdp": "rollout.n=1: a group of one response",
-    "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "rollout.n=1: a group of one response",
+    "ppo_trainer_run_qwen3_8b_fsdp": "needs at least 2 of them",
+    "rollout_correction_run_qwen2_5_7b_fsdp": "needs at least 2 of them",
+    "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "needs at least 2 of them",
     "grpo_trainer_run_qwen3_5_2b_video_fsdp": "tinyllava_video_r1.py does not exist",  # lies in a checkout of verl
     "grpo_trainer_run_gpt_oss_20b_fsdp": "An item is already at 'actor_rollout_ref.actor.fsdp_config.model_dtype'",
     "tuning_lora_run_qwen3_8b_merge_fsdp": "An item is already at 'actor_rollout_ref.model.lora.merge'",
@@ -166,10 +165,7 @@ def test_the_argument_lists_of_verls_own_examples(tmp_path, gsm8k):
     folder = os.environ.get("G2RL_TEST_DATA")
     if not folder:
         pytest.skip("G2RL_TEST_DATA is not set")
-    row = make_row("openai/gsm8k", "1 + 1? Put the answer after ####.", "2", index=0, split="train", system_prompt=None)
-    write_rows(
-        [row | {"extra_info": row["extra_info"] | {"index": i}} for i in range(1024)], tmp_path / "train.parquet"
-    )
+    write_train(tmp_path, "openai/gsm8k", "1 + 1? Put the answer after ####.", count=1024)
     found = {}
     for example in map(json.loads, (Path(folder) / "verl_examples/overrides.jsonl").read_text().splitlines()):
         theirs = [override.replace("~/", "/home/user/") for override in example["overrides"]]

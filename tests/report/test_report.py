@@ -14,9 +14,9 @@ from matplotlib.colors import to_rgb
 
 from g2rl.report import plot_run, summary_table
 from g2rl.report.__main__ import main
-from g2rl.report.curves import curve_metrics, draw_series, pass_at_k_curves
+from g2rl.report.curves import draw_series, pass_at_k_curves
 from g2rl.report.runs import by_label, label_of, load_run, read_metrics
-from g2rl.report.style import METHOD_COLORS, figure, label_colors
+from g2rl.report.style import METHOD_COLORS, figure
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -96,19 +96,6 @@ def test_a_result_that_is_cut_off_is_one_clear_error(tmp_path, capsys):
     assert f"error: {path} is not whole" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
-def test_curves_come_in_a_fixed_order(tmp_path):
-    assert curve_metrics([load_run(str(write_run(tmp_path / "a", 1)))]) == [
-        "val/arithmetic/pass@1",
-        "reward/pass_rate",
-        "critic/score/mean",
-        "response_length/mean",
-        "actor/entropy",
-        "exploration/cosine_mean",
-        "exploration/negative_pair_share",
-        "timing_s/step",
-    ]
-
-
 def test_the_band_reaches_from_the_lowest_to_the_highest_seed():
     with figure(1, 1) as (_, (ax,)):
         draw_series(ax, [{0: 1.0, 1: 2.0, 2: 9.0}, {0: 3.0, 1: 6.0}, {0: 2.0, 1: 1.0}], "red")
@@ -125,15 +112,6 @@ def test_pass_at_k_is_the_last_validation_or_the_evaluation(tmp_path):
     curves = pass_at_k_curves(load_run(str(tmp_path / "a")))
     assert curves["arithmetic"][4][0] == pytest.approx(1 - 0.5**4)
     assert curves["aime25"] == {1: (0.2, 0.1, 0.22), 2: (0.4, 0.2, 0.44), 4: (0.8, 0.4, 0.88)}
-
-
-def test_methods_keep_their_colours():
-    assert label_colors(["g2rl", "x", "GRPO", "y"]) == {
-        "g2rl": METHOD_COLORS["g2rl"],
-        "x": "#0072B2",
-        "GRPO": METHOD_COLORS["grpo"],
-        "y": "#E69F00",
-    }
 
 
 def test_summary_says_start_and_end(tmp_path):

@@ -18,8 +18,3 @@ def test_an_unknown_source_is_one_error_that_helps():
         ValueError, match=r"'math_500' \(did you mean 'math500'\?\).*reward\.reward_kwargs\.verifiers\.math_500"
     ):
         check_data_sources(["math500", "math_500"])
-
-
-def test_an_unknown_verifier_is_refused():
-    with pytest.raises(ValueError, match=r"verifiers\.mine is 'maths'; a verifier is one of math, choice"):
-        verifier_table({"mine": "maths"})

@@ -1,7 +1,6 @@
 # ruff: noqa: E501, SIM905  (tables, a group of writings a line)
 r"""One answer in the writings that people and models use for it, and near misses that must stay different."""
 
-import json
 import os
 import random
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from g2rl.data.prepare import is_cut_off
+from g2rl.data.reading import read_file
 from g2rl.verify import VerifierPool
 from g2rl.verify.mathematics import equal
 
@@ -179,12 +179,15 @@ def test_a_meaning_free_change_keeps_the_verdict():
 
 @pytest.mark.real_data
 @pytest.mark.skipif("G2RL_TEST_DATA" not in os.environ, reason="G2RL_TEST_DATA is not set")
-def test_a_meaning_free_change_of_real_golds_keeps_the_verdict():
-    """300 golds of MATH, each against itself and the next row's: a writing has the verdict of what it was made from."""
+@pytest.mark.parametrize(
+    "name", ["math_train", "math500", "aime24", "aime25", "amc", "gsm8k_train", "gsm8k_test", "dapo_math_17k"]
+)
+def test_a_meaning_free_change_of_real_golds_keeps_the_verdict(name):
+    """300 golds of each set, those that are no plain number first, each against itself and the next one's: a writing has
+    the verdict of what it was made from."""
     rng = random.Random(1)
-    lines = (Path(os.environ["G2RL_TEST_DATA"]) / "math_train.jsonl").read_text().splitlines()
-    golds = [answer for line in lines if not is_cut_off(answer := json.loads(line)["answer"])]
-    golds = rng.sample([gold for gold in golds if not gold.isdigit()], 301)
+    golds = [answer for row in read_named(name) if not is_cut_off(answer := row["answer"])]
+    golds = sorted(rng.sample(golds, len(golds)), key=str.isdigit)[:301]
     pairs = [(other, gold) for gold, following in pairwise(golds) for other in (gold, following)]
     written = [(meaning_free(answer, rng), gold) for answer, gold in pairs]
     with VerifierPool(2) as pool:
@@ -193,6 +196,11 @@ def test_a_meaning_free_change_of_real_golds_keeps_the_verdict():
             for which in (pairs, written)
         )
     assert [found for found in zip(pairs, written, before, after, strict=True) if found[2] != found[3]] == []
+
+
+def read_named(name: str) -> list[dict]:
+    (path,) = Path(os.environ["G2RL_TEST_DATA"]).glob(f"{name}.jsonl*")
+    return read_file(path)
 
 
 def test_the_command_line_explains_a_verdict():

@@ -67,6 +67,7 @@ class Sandbox:
         task: dict[str, object] = {
             "function": function,
             "truth": truth,
+            "numpy": "numpy" in program,
             "cpu_s": cpu_s,
             "memory_bytes": self._settings.memory_mb << 20,
             "output_bytes": self._settings.output_mb << 20,
@@ -151,10 +152,7 @@ def _memory_file(text: str | None, stack: ExitStack) -> int:
     if text is None:
         fcntl.fcntl(file, fcntl.F_SETFL, os.O_APPEND)
     else:
-        content = memoryview(text.encode("utf-8", "surrogatepass"))
-        written = 0
-        while written < len(content):
-            written += os.pwrite(file, content[written:], written)
+        os.pwrite(file, text.encode("utf-8", "surrogatepass"), 0)
         fcntl.fcntl(file, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK)
     return file
 

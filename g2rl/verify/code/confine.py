@@ -10,6 +10,7 @@ import struct
 import sysconfig
 
 _libc = ctypes.CDLL(None, use_errno=True)
+_libc.prctl.argtypes = (ctypes.c_int, *[ctypes.c_ulong] * 4)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
 _SIGKILL, _SECCOMP_MODE_FILTER, _LAST_CAPABILITY = 9, 2, 63
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same numbers on every architecture
@@ -28,8 +29,8 @@ def _call(function, *arguments):
     return result
 
 
-def _prctl(*arguments):
-    return _call(_libc.prctl, *(ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:5]))
+def _prctl(option, first, second=0):
+    _call(_libc.prctl, option, first, second, 0, 0)
 
 
 def die_with(parent):
@@ -48,7 +49,7 @@ def drop_privileges():
     """No capabilities, for ever: root stays uid 0 and has an ordinary user's rights. Setuid programs change nothing."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
     for capability in range(_LAST_CAPABILITY + 1):
-        _libc.prctl(_PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0)  # fails without the privilege to give up
+        _libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails without the privilege to give up
     header = struct.pack("Ii", 0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
     _call(_libc.capset, header, bytes(24))
 
@@ -102,4 +103,4 @@ def enter_landlock(rules):
 def enter_seccomp(instructions):
     """From here on, what the BPF filter (`isolation.seccomp_filter`) does not let through fails."""
     program = _Filter(len(instructions) // 8, instructions)
-    _call(_libc.prctl, _PR_SET_SECCOMP, ctypes.c_ulong(_SECCOMP_MODE_FILTER), ctypes.byref(program), 0, 0)
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.addressof(program))

@@ -37,6 +37,7 @@ def seccomp_filter() -> bytes:
 
     machine = seccomp.SyscallFilter(seccomp.ERRNO(errno.EPERM))
     machine.set_attr(seccomp.Attr.ACT_BADARCH, seccomp.KILL_PROCESS)
+    machine.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)  # a tree: every test loads the filter anew
 
     def rule(action: int, names: str, *conditions: object) -> None:
         for name in names.split():
@@ -88,9 +89,9 @@ class Confinement:
 
 def interpreter(settings: CodeSettings) -> str:
     """The path of the interpreter that runs programs. ValueError where there is none."""
-    path = shutil.which(settings.python or sys.executable)
+    path = shutil.which(name := settings.python or sys.executable)
     if path is None:
-        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {settings.python!r}.")
+        raise ValueError(f"reward.reward_kwargs.code.python: there is no interpreter {name!r}.")
     return path
 
 
@@ -117,8 +118,10 @@ def confinement(settings: CodeSettings) -> Confinement:
     if version:
         return Confinement(f"seccomp and Landlock {version}", instructions, landlock=True)
     bwrap = shutil.which("bwrap")
-    command = _bubblewrap(bwrap, interpreter(settings)) if bwrap else ()
-    problem = _problem_with(command) if bwrap else "it is not installed"
+    command, problem = _bubblewrap(bwrap, interpreter(settings)) if bwrap else (), "it is not installed"
+    if bwrap:
+        trial = subprocess.run([*command, "/bin/true"], capture_output=True, text=True)
+        problem = trial.stderr.strip() if trial.returncode else ""
     if problem:
         raise ValueError(
             "programs that a model wrote would run unconfined here: this kernel has no Landlock and bubblewrap does "
@@ -131,15 +134,14 @@ def confinement(settings: CodeSettings) -> Confinement:
 
 def _bubblewrap(bwrap: str, python: str) -> tuple[str, ...]:
     """bwrap's command line: the system's and the interpreter's files to read, no network, processes of its own."""
-    ask = "import sys, json; print(json.dumps([sys.prefix, sys.base_prefix, *sys.path[1:]]))"
-    folders = json.loads(subprocess.run([python, "-s", "-c", ask], capture_output=True, check=True).stdout)
+    # Not what is in sys.path, which names folders of the user's.
+    ask = (
+        f"import json, sys; sys.path.insert(0, {str(FOLDER)!r}); import confine; "
+        "print(json.dumps([sys.prefix, sys.base_prefix, *confine.readable_paths()]))"
+    )
+    folders = json.loads(subprocess.run([python, "-I", "-c", ask], capture_output=True, check=True).stdout)
     command = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--chdir", "/"]
     command += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    for path in ("/usr", "/lib", "/lib64", "/bin", "/etc/ld.so.cache", *folders, str(FOLDER)):
+    for path in ("/usr", "/bin", *folders, str(FOLDER)):
         command += ["--ro-bind-try", path, path]
     return tuple(command)
-
-
-def _problem_with(command: tuple[str, ...]) -> str:
-    trial = subprocess.run([*command, "/bin/true"], capture_output=True, text=True)
-    return trial.stderr.strip() if trial.returncode else ""

@@ -7,13 +7,20 @@ input, its output, and what it says beside that. Expected results never come her
 it changes, it changes in its own child. The child is watched by its own CPU clock, so a busy machine is no time-out.
 """
 
+# ruff: noqa: E402
+
+import os
+
+# `threading` and `random` ask to be called after every fork. That is a fifth of a test's time, and for nothing: this
+# process has one thread, and `interpreter_of_its_own` seeds. So nobody can ask; it stands before they are imported.
+os.register_at_fork = lambda **functions: None  # type: ignore[assignment]
+
 import atexit
 import builtins
 import contextlib
 import gc
 import io
 import json
-import os
 import random
 import signal
 import socket
@@ -32,24 +39,25 @@ _RECURSION_LIMIT, _INT_DIGITS, _THREAD_STACK = 50_000, 50_000, 8 << 20
 _HEARTBEAT_S = 1.0
 _WALL_PER_CPU = 3.0
 
-# The names that LiveCodeBench puts in front of every program.
+# The names that LiveCodeBench puts in front of every program. Here they are builtins: in the program's own module they
+# would have to be entered after each fork, which touches the memory of every one of them.
 _MODULES = ["string", "re", "datetime", "collections", "heapq", "bisect", "copy", "math", "random", "statistics",
             "itertools", "functools", "operator", "io", "sys", "json"]  # fmt: skip
 PRELUDE = "\n".join([f"from {name} import *" for name in [*_MODULES, "typing"]] + [f"import {n}" for n in _MODULES])
 
 
-def prelude():
+def enter_prelude():
     names: dict = {}
     exec(PRELUDE, names)
-    return {name: value for name, value in names.items() if not hasattr(builtins, name)}
+    vars(builtins).update({name: value for name, value in names.items() if not hasattr(builtins, name)})
 
 
 def serve(control, setup):
     """Run tests as they come, until the socket closes."""
     rules = confine.landlock_rules() if setup["landlock"] else None
-    instructions, names = bytes.fromhex(setup["seccomp"]), prelude()
-    with contextlib.suppress(ImportError):
-        import numpy.random  # noqa: F401  many programs do; NumPy itself loads it late
+    instructions = bytes.fromhex(setup["seccomp"])
+    enter_prelude()
+    compile("0", PROGRAM, "exec")  # the first call in a process makes the syntax tree's classes: a millisecond
     confine.set_dumpable(False)
     confine.drop_privileges()
     threading.stack_size(_THREAD_STACK)  # else every thread reserves RLIMIT_STACK of the address space
@@ -63,16 +71,27 @@ def serve(control, setup):
         if not message:
             return
         task = json.loads(message)
+        if task["numpy"] and "numpy" not in sys.modules:
+            import_numpy()
         confined, confined_child = os.pipe()
         child = os.fork()
         if child == 0:
-            live_and_die(server, task, files, confined_child, rules, instructions, names)
+            live_and_die(server, task, files, confined_child, rules, instructions)
         for file in (*files, confined_child):
             os.close(file)
         outcome = watch(child, task["cpu_s"], control)
         outcome["confined"] = os.read(confined, 1) == b"1"
         os.close(confined)
         control.send(json.dumps(outcome).encode())
+
+
+def import_numpy():
+    """Once, for the children of this process. It makes each of them dearer, so only when a program names it."""
+    with contextlib.suppress(ImportError):
+        import numpy.random  # NumPy itself loads it late
+
+        numpy.random.seed(0)
+        gc.freeze()
 
 
 def watch(child, cpu_s, control):
@@ -110,13 +129,13 @@ def starved_s(child):
         return 0.0
 
 
-def live_and_die(server, task, files, confined, rules, instructions, names):
+def live_and_die(server, task, files, confined, rules, instructions):
     """The child: confine, run the program, exit. It never returns, whatever the program does to the interpreter:
     what happens after the program's last line is bound to local names before its first one."""
     leave, status = os._exit, ERROR
     try:
         text = enter(server, task, files, confined, rules, instructions)
-        status = run(text, task, names)
+        status = run(text, task)
     except BaseException as error:
         status = report(error)
     finally:
@@ -146,14 +165,13 @@ def enter(server, task, files, confined, rules, instructions):
     return text
 
 
-def run(text, task, names):
+def run(text, task):
     """Run the program as Python would: until its threads have ended, its exit functions are called and its output is
     flushed. Returns the exit status of the child."""
     function, stopped, failed = task["function"], SystemExit, BaseException
     shutdown, exit_functions, io_base = threading._shutdown, atexit._run_exitfuncs, io.IOBase  # type: ignore[attr-defined]
-    with open(0, encoding="utf-8", closefd=False) as stdin:
-        arguments = values.loads(stdin.read()) if function else ()
-    module = interpreter_of_its_own("solution" if function else "__main__", names, without=function)
+    module = interpreter_of_its_own("solution" if function else "__main__")
+    arguments = values.loads(sys.stdin.read()) if function else ()
     streams = [sys.stdout, sys.stderr]
     try:
         code = compile(text, PROGRAM, "exec", dont_inherit=True)
@@ -180,8 +198,8 @@ def run(text, task, names):
     return status
 
 
-def interpreter_of_its_own(name, names, without):
-    """What a program finds: fresh streams, the prelude's names in a module of its own, the same random numbers."""
+def interpreter_of_its_own(name):
+    """What a program finds: fresh streams, a module of its own, the same random numbers."""
     sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stdout = sys.__stdout__ = open(1, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
     sys.stderr = sys.__stderr__ = open(2, "w", encoding="utf-8", closefd=False)  # type: ignore[misc]  # noqa: SIM115
@@ -190,11 +208,8 @@ def interpreter_of_its_own(name, names, without):
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(_INT_DIGITS)
     random.seed(0)
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed(0)
     module = types.ModuleType(name)
-    module.__dict__.update(names, __file__="main.py", stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
-    module.__dict__.pop(without, None)  # an answer without the function is not right because math has one of the name
+    module.__dict__.update(__file__="main.py", stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr)
     sys.modules[name] = module
     return module
 

@@ -1,30 +1,32 @@
-"""verl's single-turn agent loop with the template's end of turn as a stop token; runs in verl's agent-loop workers.
+"""verl's agent loops with the template's end of turn as a stop token; run in verl's agent-loop workers.
 
-Listed for verl in `agent_loops.yaml`.
+Listed for verl in `loops.yaml` and, with a seed for each response, in `seeded_loops.yaml`.
 """
 
 import zlib
 from collections.abc import Hashable
 from typing import Any
 
-from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
+from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
 
 from g2rl.end_of_turn import end_of_turn
 
 
-class SingleTurn(SingleTurnAgentLoop):
-    """A response ends where the chat template ends an assistant's turn, whatever the tokenizer's end of text is."""
+class EndOfTurn(AgentLoopBase):
+    """A turn ends where the chat template ends an assistant's turn, whatever the tokenizer's end of text is."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.stop_token_ids = end_of_turn(self.tokenizer)
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
-        return await super().run(sampling_params | {"stop_token_ids": self.stop_token_ids}, priority, **kwargs)
+        stops = {"stop_token_ids": self.stop_token_ids}
+        return await super().run(sampling_params | stops, priority, **kwargs)  # type: ignore[safe-super, call-arg]
 
 
-class SeededSingleTurn(SingleTurn):
+class Seeded(EndOfTurn):
     """Sampling that does not depend on the order in which requests reach a server: each response has its own seed.
 
     verl's own `rollout.full_determinism` gives every request the same seed, and so every response to a prompt the same
@@ -36,6 +38,22 @@ class SeededSingleTurn(SingleTurn):
             self.rollout_config.seed, int(kwargs["global_steps"]), kwargs["index"], int(kwargs["session_id"])
         )
         return await super().run(sampling_params | {"seed": seed}, priority, **kwargs)
+
+
+class SingleTurn(EndOfTurn, SingleTurnAgentLoop):
+    pass
+
+
+class SeededSingleTurn(Seeded, SingleTurnAgentLoop):
+    pass
+
+
+class ToolAgent(EndOfTurn, ToolAgentLoop):
+    pass
+
+
+class SeededToolAgent(Seeded, ToolAgentLoop):
+    pass
 
 
 def response_seed(run_seed: int, step: int, problem: Hashable, response: int) -> int:

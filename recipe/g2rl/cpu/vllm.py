@@ -13,7 +13,7 @@ def register() -> None:
 
     def receive_copies(self, on_bucket_received) -> None:
         # `tensor.to(device)` copies out of the shared buffer only across devices: on the CPU verl hands out views of it
-        # and then cannot close it. Not needed once verl (0.9.1 does not) copies.
+        # and then cannot close it. So in verl 0.9.1.
         receive_weights(
             self, lambda weights, is_last: on_bucket_received([(name, w.clone()) for name, w in weights], is_last)
         )

@@ -20,7 +20,7 @@ LOG_FILE = "train.log"
 class Console:
     """While open, the process's output goes to the log file, and its marked lines and a step bar to the terminal."""
 
-    def __init__(self, log_path: Path, total_steps: int | None = None) -> None:
+    def __init__(self, log_path: Path) -> None:
         self.log_path = log_path
         self.done = threading.Event()
 

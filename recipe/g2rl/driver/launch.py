@@ -55,7 +55,10 @@ def run_trainer(config: DictConfig) -> bool:
 
 
 class _Runner:
-    """The task runner's class, as `run_ppo` sees it: it makes one as soon as Ray is up, in the main thread."""
+    """Stands in for verl's task runner class, of which `run_ppo` makes an actor by `options(...).remote()`.
+
+    It does so as soon as Ray is up, in the main thread: the moment for signals, the monitor and a look at the nodes.
+    """
 
     def __init__(self, config: DictConfig) -> None:
         self.config = config

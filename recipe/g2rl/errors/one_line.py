@@ -22,7 +22,7 @@ class WrongCluster(RuntimeError):
 
 
 def in_one_line(error: BaseException, log: str = "") -> str:
-    """The innermost cause in its first line that says something, with what to do where it is a known one.
+    """The first line of the innermost cause that says something; of a known one, the sentence with what to do.
 
     Args:
         log: what the run has printed, for errors that only say that the cause stands above.
@@ -38,11 +38,11 @@ def in_one_line(error: BaseException, log: str = "") -> str:
     if POINTS_ELSEWHERE.search(text):
         for _, name, message in _IN_LOG.findall(log):
             if not POINTS_ELSEWHERE.search(message):
-                return known(message) or f"{name}: {message}"
-    return known(text) or f"{type(error).__name__}: {_telling_line(text)}"
+                return _known_sentence(message) or f"{name}: {message}"
+    return _known_sentence(text) or f"{type(error).__name__}: {_telling_line(text)}"
 
 
-def known(text: str) -> str | None:
+def _known_sentence(text: str) -> str | None:
     """The sentence for an error whose cause and remedy are known."""
     for pattern, sentence in KNOWN:
         if found := re.search(pattern, text, re.DOTALL):

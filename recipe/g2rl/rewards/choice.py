@@ -5,17 +5,19 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 from verl.utils import reward_score
 
-from g2rl.verify import check_data_sources, verifier_table
+from g2rl.verify import DEFAULT_VERIFIERS, check_data_sources, verifier_table
 from g2rl.verify.code import probe
 from recipe.g2rl.rewards import isolated
 from recipe.g2rl.settings.reward import reward_settings
 
-CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")  # verl would run programs to find out
+# verl's scorers of programs; asked, they would run some. `codeforces` is also a set of this project's, whose tests have
+# another form: the form decides who judges it.
+CODE_SOURCES = ("codecontests", "apps", "codeforces", "taco")
 OWN_MANAGER = "VerifiedRewardManager"
 OWN_GAP = 2.0  # between +1 and −1
 
 
-def choose_reward(config: DictConfig, sources: set[str]) -> str:
+def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, str]) -> str:
     """Enter into the configuration whose reward counts, and say it in one line.
 
     In this order: a reward function of the user's (`reward.custom_reward_function`), a reward model, a reward manager
@@ -25,9 +27,10 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
 
     Args:
         sources: the data sources that the data files name.
+        unreadable: of those whose ground truths this project's verifiers cannot read, a sentence that says so.
 
     Raises:
-        ValueError: nobody knows a data source, or the function's file does not exist.
+        ValueError: nobody knows a data source or reads its ground truths, or the function's file does not exist.
     """
     reward = config.reward
     if reward.custom_reward_function.path:
@@ -45,21 +48,26 @@ def choose_reward(config: DictConfig, sources: set[str]) -> str:
     named = reward.reward_manager.name != "naive"
     settings = reward_settings(config) if not named else None
     table = verifier_table(settings.verifiers) if settings else {}
-    if settings and sources <= table.keys():
+    if settings and sources <= table.keys() - (unreadable.keys() & CODE_SOURCES):
+        if unreadable:
+            raise ValueError(next(iter(unreadable.values())))
         with open_dict(config):
             reward.reward_manager.update(source="importlib", name=OWN_MANAGER)
             reward.reward_manager.module.path = "pkg://recipe.g2rl.reward_manager"
             config.reward_gap = config.reward_gap or OWN_GAP
+            config.runs_programs = any(table[source] == "code" for source in sources)
         line = f"rewards: this project's verifiers, for {', '.join(sorted(sources)) or 'the data'}"
-        if any(table[source] == "code" for source in sources):
+        if config.runs_programs:
             line += f"; {probe(settings.code_settings)}"
         return line
-    unknown = sorted(source for source in sources if not _verl_scores(source))
+    unknown = sorted(source for source in sources if not _verl_scores(source, unreadable))
     if unknown:
         if settings:
-            check_data_sources(sources - {s for s in sources if _verl_scores(s)}, settings.verifiers)
+            check_data_sources(unknown, settings.verifiers)
         raise ValueError(
-            f"verl has no scorer for data source {unknown[0]!r}; name a function in reward.custom_reward_function.path."
+            f"verl has no scorer for data source {unknown[0]!r} as its rows are; name a function in "
+            "reward.custom_reward_function.path, or train on data whose sources all have the same judge "
+            "(docs/your_verl_run.md)."
         )
     if not reward.sandbox_fusion.url:
         _isolate(config, "pkg://verl.utils.reward_score", "default_compute_score")
@@ -77,10 +85,10 @@ def _isolate(config: DictConfig, path: str, name: str) -> None:
         function.reward_kwargs = {"user_path": path, "user_name": name, "user_kwargs": kwargs, "limits": limits}
 
 
-def _verl_scores(source: str) -> bool:
+def _verl_scores(source: str, unreadable: dict[str, str]) -> bool:
     """Whether verl's `default_compute_score` knows the data source; it says so by raising."""
     if source in CODE_SOURCES:
-        return True
+        return source in unreadable or source not in DEFAULT_VERIFIERS
     try:
         reward_score.default_compute_score(source, "", "0")
     except NotImplementedError:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+PACKAGE = Path(__file__).parents[1]
+# ${recipe:FILE} in a configuration is a file of this package
+OmegaConf.register_new_resolver("recipe", lambda name: str(PACKAGE / name), replace=True)
+
 # verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
 # storage units hold one; one more has to be free for the actors that need a slot only while they start.
 CPUS_PER_DEVICE = 3
 CPUS_FOR_CONTROL = 2
 
 REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
-
 
 MODES = ("sync", "colocate_async", "separate_async")  # of verl's V1 trainer
 OWN_MODE = "g2rl_"  # before the name under which verl finds our trainer of each mode
@@ -25,7 +28,7 @@ class NotThere(ValueError):
 
 def with_defaults(config: DictConfig) -> DictConfig:
     """The configuration with what exploration adds to verl's, for a main file of the user's own."""
-    ours = OmegaConf.load(Path(__file__).parents[1] / "configs" / "base.yaml")
+    ours = OmegaConf.load(PACKAGE / "configs/base.yaml")
     assert isinstance(ours, DictConfig)
     for of_verl in ("defaults", "algorithm", "critic"):
         del ours[of_verl]

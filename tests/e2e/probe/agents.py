@@ -1,6 +1,6 @@
 """An agent loop of a user's own: sessions with several outputs, with tokens of a tool in them, or without output."""
 
-from recipe.g2rl.agent import SeededSingleTurn
+from recipe.g2rl.agents.loops import SeededSingleTurn
 
 
 def part(output, start, stop):

@@ -26,7 +26,10 @@ class Lengths:
     def device_share(self, config):
         return 0.0
 
-    def start(self, config, placement_group):
+    def check_device(self, config, device_bytes, online):
+        return []
+
+    def start(self, config, placement_groups):
         pass
 
     def ask(self, fetch, tokenizer):

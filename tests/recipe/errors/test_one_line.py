@@ -1,7 +1,7 @@
 """What libraries raise, in their own words, and the sentence that a user reads."""
 
 import pytest
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import RayTaskError
 from torch import OutOfMemoryError
 
 from recipe.g2rl.errors.one_line import in_one_line
@@ -30,7 +30,6 @@ CASES = [
         RuntimeError(f"CUDA error: an illegal memory access was encountered{CUDA_TAIL}"),
         ["a GPU reported: an illegal memory access was encountered", "CUDA_LAUNCH_BLOCKING=1"],
     ),
-    (RuntimeError(f"CUDA error: device-side assert triggered{CUDA_TAIL}"), ["reported: device-side assert triggered"]),
     (
         RuntimeError(f"CUDA error: no kernel image is available for execution on the device{CUDA_TAIL}"),
         ["not made for this GPU", "requirements/gpu.txt"],
@@ -223,7 +222,6 @@ CASES = [
         ),
         ["flash-attn is not installed", "attn_implementation=sdpa"],
     ),
-    (ModuleNotFoundError("No module named 'flash_attn'"), ["flash-attn is not installed"]),
     (
         ImportError(
             "/venv/lib/python3.12/site-packages/flash_attn_2_cuda.cpython-312-x86_64-linux-gnu.so: undefined symbol: "
@@ -294,7 +292,3 @@ def test_an_error_that_points_elsewhere_is_looked_up_in_the_log(last):
     assert in_one_line(RuntimeError(last)).startswith(f"RuntimeError: {last[:30]}")
     full = log.replace("KeyError: 'lm_head.weight'", "OSError: [Errno 28] No space left on device")
     assert in_one_line(RuntimeError(last), full).startswith("the disk is full")
-
-
-def test_a_process_that_died_is_named():
-    assert "died" in str(in_one_line(ActorDiedError())).lower()

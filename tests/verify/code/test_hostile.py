@@ -18,6 +18,18 @@ SETUP = f"import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\nP = 
 RIGHT = "print(7)"
 
 # name -> (program, the outcomes it may have). The expected output is 7, the input a line "1".
+VARIABLES = {
+    "PATH",
+    "LANG",
+    "PWD",
+    "SHLVL",
+    "_",
+    "OLDPWD",
+    "LC_CTYPE",
+    "PYTHONHASHSEED",
+    "PYTHONDONTWRITEBYTECODE",
+    "OPENBLAS_NUM_THREADS",
+}
 HOSTILE = {
     "1 endless loop": ("while True: pass", "timeout"),
     "2 sleep": ("import time; time.sleep(100)", "timeout"),
@@ -36,8 +48,10 @@ HOSTILE = {
     "14 unlink": (SETUP + "os.unlink('/etc/hostname')", "error"),
     "14b rename": (SETUP + "os.rename('/etc/hostname', P)", "error"),
     "15 read /etc/passwd": ("open('/etc/passwd')", "error"),
-    "15b read other files, list /etc": ("import os\nfor p in ('/etc/shadow', '/etc/hostname', '/proc/1/environ'):\n    try: open(p); print('read', p)\n    except OSError: pass\ntry: print(*{'passwd', 'hostname'} & set(os.listdir('/etc')))\nexcept OSError: pass\nprint(7)", "right"),
-    "16 own environment": ("import os\nassert set(os.environ) <= {'PATH', 'LANG', 'PWD', 'SHLVL', '_', 'OLDPWD', 'LC_CTYPE', 'PYTHONHASHSEED', 'PYTHONDONTWRITEBYTECODE', 'OPENBLAS_NUM_THREADS'}, os.environ\nprint(7)", "right"),
+    "15b read other files, list /etc": ("import os\nfor p in ('/etc/shadow', '/etc/hostname'):\n    try: open(p); print('read', p)\n    except OSError: pass\ntry: print(*{'passwd', 'hostname'} & set(os.listdir('/etc')))\nexcept OSError: pass\nprint(7)", "right"),
+    "15c read this file": (f"open({__file__!r})", "error"),
+    "16 own environment": (f"import os\nassert set(os.environ) <= {VARIABLES}, os.environ\nprint(7)", "right"),
+    "16b the first process's": (f"try: found = open('/proc/1/environ').read()\nexcept OSError: found = ''  # bubblewrap's own can be read\nassert {{v.partition('=')[0] for v in found.split(chr(0)) if v}} <= {VARIABLES}\nprint(7)", "right"),
     "17 the server's environment": ("import os; open(f'/proc/{os.getppid()}/environ')", "error"),
     "18 TCP": ("import socket; socket.create_connection(('127.0.0.1', 80))", "error"),
     "19 kill the server": ("import os; os.kill(os.getppid(), 9)", "error"),

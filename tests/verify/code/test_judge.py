@@ -6,6 +6,7 @@ import json
 import math
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,6 +91,14 @@ def test_a_function_of_the_prelude_is_no_answer(pool):
     gcd = {"function": "gcd", "tests": [{"args": [4, 6], "result": 2}]}
     assert judge(pool, "pass", gcd).failure == "error"
     assert judge(pool, "from math import gcd", gcd).correct
+
+
+@pytest.mark.parametrize("number", ["import random; {}(random.random())", "import numpy as np; {}(np.random.random())"])
+def test_random_numbers_are_the_same_in_every_test(pool, number):
+    seeded = {"random": random.Random(0).random(), "numpy": np.random.RandomState(0).random()}
+    expected = str(seeded["numpy" if "numpy" in number else "random"])
+    tests = {"tests": [{"stdin": text, "stdout": expected} for text in ("", "again", "and again")]}
+    assert judge(pool, number.format("print"), tests).correct
 
 
 def test_the_block_that_counts():

@@ -1,11 +1,11 @@
-"""Between a method of `g2rl.methods` and verl's advantage estimators.
+"""The responses of a step among the rows of verl's batch, and how what a method changes reaches these rows.
 
-verl's trainer reads the scores of the responses, standardises them with the estimator that the user named, and writes
-advantages. The method's shaped rewards go into the scores before that, and its re-weighting into the advantages after
-it: any of verl's outcome estimators may stand between.
-
-The responses of a step are the last outputs of its sessions, as for verl's own GRPO: a session of an agent that calls
+The responses are the last outputs of the step's sessions, as for verl's own GRPO: a session of an agent that calls
 tools may leave several rows of the batch.
+
+verl's trainer reads the scores, standardises them with the advantage estimator that the user named, and writes
+advantages. What a method changes of the rewards is added to the scores before that, and what it changes of the
+advantages after it: any of verl's outcome estimators may stand between.
 
 Shape suffixes: N rows of the batch, R responses.
 """
@@ -18,11 +18,11 @@ from torch import Tensor
 
 
 def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tuple[list[int], list[int]]:
-    """The rows that are responses [R], and for each row of the batch the place of its session among them [N].
+    """The rows that are responses [R], and for each row of the batch the index of its session among them [N].
 
     Args:
         keys: TransferQueue's, `<prompt>_<session>_<output>`.
-        tags: with `is_padding` for the rows that verl added to fill up a batch; these have the place −1.
+        tags: with `is_padding` for the rows that verl added to fill up a batch; these have the index −1.
     """
     last: dict[str, tuple[int, int]] = {}  # of each session: (output, row)
     sessions = []
@@ -35,7 +35,7 @@ def response_rows(keys: Sequence[str], tags: Sequence[Mapping[str, Any]]) -> tup
     return [row for _, row in last.values()], [-1 if session is None else place[session] for session in sessions]
 
 
-def add_to_scores(scores: Any, place: Sequence[int], change: Tensor) -> Tensor:
+def add_to_scores(scores: Any, session_of_row: Sequence[int], change: Tensor) -> Tensor:
     """Scores with each session's `change` [R] added to all its rows, at the last token, where verl puts the score.
 
     verl gives all outputs of a session the score of the last one. Its GRPO reads that one alone, its other estimators
@@ -43,10 +43,10 @@ def add_to_scores(scores: Any, place: Sequence[int], change: Tensor) -> Tensor:
 
     Args:
         scores: nested [N, response length] float32.
-        place: [N] as `response_rows` gives it.
+        session_of_row: [N] as `response_rows` gives it.
     """
     values = scores.values().clone()
-    values[scores.offsets()[1:] - 1] += _of_rows(place, change).to(values.dtype)
+    values[scores.offsets()[1:] - 1] += _of_rows(session_of_row, change).to(values.dtype)
     return torch.nested.nested_tensor_from_jagged(values, scores.offsets())
 
 
@@ -60,18 +60,18 @@ def of_responses(advantages: Any, mask: Any, rows: Sequence[int]) -> Tensor:
     return (padded_NL * mask_NL)[torch.arange(len(rows)), mask_NL.argmax(dim=1)]
 
 
-def add_to_advantages(advantages: Any, mask: Any, place: Sequence[int], change: Tensor) -> Tensor:
+def add_to_advantages(advantages: Any, mask: Any, session_of_row: Sequence[int], change: Tensor) -> Tensor:
     """Advantages with each session's `change` [R] added to every token that counts of all its rows.
 
     Args:
         advantages, mask: nested [N, response length].
-        place: [N] as `response_rows` gives it.
+        session_of_row: [N] as `response_rows` gives it.
     """
-    change_T = _of_rows(place, change).repeat_interleave(advantages.offsets().diff())
+    change_T = _of_rows(session_of_row, change).repeat_interleave(advantages.offsets().diff())
     values = advantages.values() + change_T.to(advantages.dtype) * mask.values()
     return torch.nested.nested_tensor_from_jagged(values, advantages.offsets())
 
 
-def _of_rows(place: Sequence[int], change: Tensor) -> Tensor:
-    """[N] the change of each row's session; 0 for padding, whose place −1 is the one behind all."""
-    return torch.cat([change, change.new_zeros(1)])[torch.tensor(place)]
+def _of_rows(session_of_row: Sequence[int], change: Tensor) -> Tensor:
+    """[N] the change of each row's session; 0 for padding, whose index −1 is the zero at the end."""
+    return torch.cat([change, change.new_zeros(1)])[torch.tensor(session_of_row)]

@@ -8,7 +8,7 @@ from verl.trainer.ppo.core_algos import ADV_ESTIMATOR_REGISTRY
 from verl.trainer.ppo.v1.utils import compute_advantage_for_multi_trajectories
 
 from recipe.g2rl.checks.settings import NOT_OUTCOME
-from recipe.g2rl.estimator import add_to_advantages, add_to_scores, of_responses, response_rows
+from recipe.g2rl.responses import add_to_advantages, add_to_scores, of_responses, response_rows
 
 
 def nested(rows):

@@ -1,6 +1,6 @@
 """How fast are programs judged, against verl's own prime_code reward?
 
-    python benchmarks/code.py
+    python benchmarks/programs.py
 
 Both judge the same responses in the same run, in turns, one program at a time. The programs read two integers and print
 what depends on them: `right` ones pass 8 tests, `wrong` ones fail the first, `exception` ones raise at the first;
@@ -8,19 +8,21 @@ what depends on them: `right` ones pass 8 tests, `wrong` ones fail the first, `e
 task=programs has them, two at a time; only our judge runs it.
 
 Columns: `programs_per_s` and `tests_per_s` (tests that were run, all 8 for a right program and 1 for the others) of
-wall-clock time, `cpu_ms` of all processes for a program, `mistakes` of the verdicts. Needs verl.
+wall-clock time; `cpu_ms`, the CPU time of all processes for a program, which what else the machine does disturbs less;
+`mistakes` of the verdicts. The start of our pool is no part of either. Needs verl.
 """
 
 import argparse
 import csv
 import json
-import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 from tqdm import tqdm
 
 from g2rl.verify.code import CodePool, CodeSettings
@@ -31,7 +33,11 @@ PRINTS = {
     "wrong": "a, b = map(int, input().split())\nprint(a + b)",
     "exception": "a, b = map(int, input().split())\nprint(a // (b - b))",
 }
-CALL_RESULTS = {"right": "a * b + 1", "wrong": "a + b", "exception": "a // (b - b)"}
+FUNCTIONS = {
+    "right": "def f(a, b):\n    return a * b + 1",
+    "wrong": "def f(a, b):\n    return a + b",
+    "exception": "def f(a, b):\n    return a // (b - b)",
+}
 KINDS = {
     "right": ["right"],
     "wrong": ["wrong"],
@@ -40,16 +46,21 @@ KINDS = {
 INPUTS = {"inputs": [f"{a} {b}\n" for a, b in PAIRS], "outputs": [f"{a * b + 1}\n" for a, b in PAIRS]}
 TESTS = {"tests": [{"stdin": x, "stdout": y} for x, y in zip(INPUTS["inputs"], INPUTS["outputs"], strict=True)]}
 CALLS = {"function": "f", "tests": [{"args": [a, b], "result": a * b + 1} for a, b in PAIRS]}
+Row = dict[str, Any]
 
 
-def measure(judge: Callable[[str], bool], work: list[str], name: str) -> dict[str, object]:
-    start, before = time.perf_counter(), os.times()
-    verdicts = [judge(f"```python\n{PRINTS[kind]}\n```") for kind in tqdm(work, desc=name)]
-    return row(name, work, verdicts, time.perf_counter() - start, before)
+def cpu_s() -> float:
+    """CPU seconds of this process and its descendants, those that have ended included."""
+    own = psutil.Process()
+    return sum(sum(process.cpu_times()[:4]) for process in (own, *own.children(recursive=True)))
 
 
-def row(name: str, work: list[str], verdicts: list[bool], wall: float, before: os.times_result) -> dict[str, object]:
-    cpu = sum(os.times()[:4]) - sum(before[:4])
+def measure(judge: Callable[[list[str]], Iterator[bool]], texts: dict[str, str], work: list[str], name: str) -> Row:
+    """judge: responses -> their verdicts, as they come."""
+    responses = [f"```python\n{texts[kind]}\n```" for kind in work]
+    start, cpu_before = time.perf_counter(), cpu_s()
+    verdicts = list(tqdm(judge(responses), total=len(work), desc=name))
+    wall, cpu = time.perf_counter() - start, cpu_s() - cpu_before
     tests = sum(len(PAIRS) if kind == "right" else 1 for kind in work)
     return {
         "judge": name,
@@ -61,22 +72,16 @@ def row(name: str, work: list[str], verdicts: list[bool], wall: float, before: o
     }
 
 
-def ours(work: list[str], workers: int, settings: CodeSettings, calls: bool) -> dict[str, object]:
-    """The pool is closed before the clock of its processes is read; its start is no part of the wall-clock time."""
-    texts = {kind: text if not calls else _call(kind) for kind, text in PRINTS.items()}
-    ground_truth, before = json.dumps(CALLS if calls else TESTS), os.times()
+def ours(texts: dict[str, str], work: list[str], tests: object, workers: int, settings: CodeSettings) -> Row:
+    ground_truth = json.dumps(tests)
     with CodePool(workers, settings) as pool:
-        warm = [pool.submit(f"```python\n{texts['wrong']}\n```", ground_truth) for _ in range(workers)]
-        [future.result() for future in warm]
-        start = time.perf_counter()
-        futures = [pool.submit(f"```python\n{texts[kind]}\n```", ground_truth) for kind in work]
-        verdicts = [future.result().correct for future in tqdm(futures, desc="g2rl")]
-        wall = time.perf_counter() - start
-    return row("g2rl", work, verdicts, wall, before)
 
+        def judge(responses: list[str]) -> Iterator[bool]:
+            futures = [pool.submit(response, ground_truth) for response in responses]
+            return (future.result().correct for future in futures)
 
-def _call(kind: str) -> str:
-    return f"def f(a, b):\n    return {CALL_RESULTS[kind]}"
+        measure(judge, texts, ["wrong"] * 4 * workers, "start")
+        return measure(judge, texts, work, "g2rl")
 
 
 def main() -> None:
@@ -87,30 +92,30 @@ def main() -> None:
     arguments = parser.parse_args()
     from verl.utils.reward_score.prime_code import compute_score
 
-    def verl(response: str) -> bool:
-        return compute_score(response, json.dumps(INPUTS), continuous=True)[0] == 1  # as verl calls it
+    def verl(responses: list[str]) -> Iterator[bool]:
+        inputs = json.dumps(INPUTS)
+        return (compute_score(response, inputs, continuous=True)[0] == 1 for response in responses)  # as verl calls it
 
-    results: list[dict[str, object]] = []
+    results: list[Row] = []
     for turn in range(1, arguments.turns + 1):
         for kind, choice in KINDS.items():
             work = random.Random(turn).choices(choice, k=arguments.programs)
-            for result in (ours(work, 1, CodeSettings(), calls=False), measure(verl, work, "verl")):
+            for result in (ours(PRINTS, work, TESTS, 1, CodeSettings()), measure(verl, PRINTS, work, "verl")):
                 results.append({"kind": kind, "turn": turn, **result})
                 print(results[-1])
         work = random.Random(turn).choices(KINDS["mixed"], k=128)
-        results.append({"kind": "step", "turn": turn, **ours(work, 2, CodeSettings(timeout_s=1), calls=True)})
+        step = ours(FUNCTIONS, work, CALLS, 2, CodeSettings(timeout_s=1))
+        results.append({"kind": "step", "turn": turn, **step})
         print(results[-1])
     with arguments.out.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(results[0]))
         writer.writeheader()
         writer.writerows(results)
     for kind in (*KINDS, "step"):
-        rates = {
-            name: np.median([r["programs_per_s"] for r in results if (r["kind"], r["judge"]) == (kind, name)])
-            for name in ("g2rl", "verl")
-            if any((r["kind"], r["judge"]) == (kind, name) for r in results)
-        }
-        print(f"{kind}: " + ", ".join(f"{name} {rate:.1f}" for name, rate in rates.items()) + " programs a second")
+        rows = [row for row in results if row["kind"] == kind]
+        for judge in sorted({row["judge"] for row in rows}):
+            rate = 1000 / np.median([row["cpu_ms"] for row in rows if row["judge"] == judge])
+            print(f"{kind}: {judge} judges {rate:.1f} programs a CPU second")
 
 
 if __name__ == "__main__":

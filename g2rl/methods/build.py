@@ -1,4 +1,4 @@
-"""The method of a run and its inputs, made from `exploration:` and `inputs:` of the configuration."""
+"""The method object of a run, made by Hydra from `exploration:` of its configuration."""
 
 from dataclasses import fields
 
@@ -7,7 +7,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.methods.base import Method
-from recipe.g2rl.inputs import Input
 
 
 def build_method(exploration: DictConfig) -> Method:
@@ -31,23 +30,3 @@ def build_method(exploration: DictConfig) -> Method:
         if isinstance(field.default, bool) and not isinstance(value := getattr(method, field.name), bool):
             raise ValueError(f"exploration.{field.name} must be true or false, not {value!r}.")
     return method
-
-
-def build_inputs(config: DictConfig, method: Method) -> dict[str, Input]:
-    """Of the inputs that the method names, those that are computed beside the log-prob pass.
-
-    Raises:
-        ValueError: a setting that the input does not have.
-    """
-    found = {}
-    for name in sorted(method.inputs & config.inputs.keys()):
-        try:
-            found[name] = instantiate(config.inputs[name])
-        except InstantiationException as error:
-            raise ValueError(f"inputs.{name}: {error.__cause__ or error}") from None
-    return found
-
-
-def pass_columns(config: DictConfig, method: Method) -> frozenset[str]:
-    """The inputs that the method finds in the batch after the log-prob pass."""
-    return method.inputs - config.inputs.keys()

@@ -1,0 +1,1 @@
+"""What writes responses: verl's agent loops, in verl's agent-loop workers."""

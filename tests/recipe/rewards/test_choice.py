@@ -1,0 +1,45 @@
+"""Whose reward counts where a data source is known to this project's judge and to verl's scorers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from g2rl.data.check import check_rows
+from g2rl.data.rows import make_row, write_rows
+from recipe.g2rl.rewards.choice import choose_reward
+
+OURS = json.dumps({"tests": [{"stdin": "1", "stdout": "1"}]})
+VERLS = json.dumps({"inputs": ["1"], "outputs": ["1"]})
+
+
+@pytest.fixture
+def choose(tmp_path):
+    def line(*rows: tuple[str, str]) -> str:
+        made = [make_row(source, "P", gold, index=0, split="train", system_prompt=None) for source, gold in rows]
+        checked = check_rows(write_rows(made, tmp_path / "train.parquet"))
+        with initialize_config_dir(str(Path(__file__).parents[3] / "configs"), version_base=None):
+            config = compose("trainer")
+        said = choose_reward(config, checked.data_sources, checked.unreadable)
+        assert bool(config.get("runs_programs")) == ("programs run under" in said)
+        return said
+
+    return line
+
+
+def test_the_form_of_the_tests_decides_who_judges_codeforces(choose):
+    assert choose(("codeforces", OURS)).startswith("rewards: this project's verifiers, for codeforces; programs run")
+    assert choose(("codeforces", OURS), ("math", "2")).startswith(
+        "rewards: this project's verifiers, for codeforces, m"
+    )
+    assert choose(("codeforces", VERLS)).startswith("rewards: verl's scorers for codeforces")
+    assert choose(("codeforces", VERLS), ("apps", VERLS)).startswith("rewards: verl's scorers for apps, codeforces")
+    assert choose(("codeforces", VERLS), ("math", "2")).startswith("rewards: verl's scorers for codeforces, math")
+
+
+def test_nobody_judges_tests_in_a_form_that_it_does_not_read(choose):
+    with pytest.raises(ValueError, match="no scorer for data source 'codeforces' as its rows are"):
+        choose(("codeforces", OURS), ("apps", VERLS))
+    with pytest.raises(ValueError, match=r"row 0: .* has tests in the form of verl's prime_code"):
+        choose(("deepcoder", VERLS))
