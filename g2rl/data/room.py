@@ -62,21 +62,21 @@ def _problem(kind: str, signs: str, numbers: tuple[int, ...], rare_share: float)
 
 
 def _product_first(rng: random.Random) -> Problem:
-    a, b, c = rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 30)
+    a, b, c = rng.randint(2, 6), rng.randint(2, 6), rng.randint(2, 30)
     return _problem("product first", "*+", (a, b, c), 0.03)
 
 
 def _sum(rng: random.Random) -> Problem:
-    return _problem("sum", "+*", (rng.randint(2, 30), rng.randint(2, 9), rng.randint(2, 9)), 0.05)
+    return _problem("sum", "+*", (rng.randint(2, 30), rng.randint(2, 6), rng.randint(2, 6)), 0.05)
 
 
 def _difference(rng: random.Random) -> Problem:
-    b, c = rng.randint(2, 9), rng.randint(2, 9)
-    return _problem("difference", "-*", (rng.randint(b * c + 1, 99), b, c), 0.03)
+    b, c = rng.randint(2, 6), rng.randint(2, 6)
+    return _problem("difference", "-*", (rng.randint(b * c + 1, 60), b, c), 0.03)
 
 
 def _longer(rng: random.Random) -> Problem:
-    numbers = (rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 9))
+    numbers = (rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 6), rng.randint(2, 6))
     return _problem("longer", "++*", numbers, 0.03)
 
 
