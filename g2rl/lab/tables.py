@@ -8,8 +8,9 @@ import csv
 import gzip
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,13 +109,15 @@ def table_at_accuracy(groups: Mapping[str, Sequence[Run]]) -> str:
 
 
 def table_of_differences(groups: Mapping[str, Sequence[Run]]) -> str:
-    rows = [["difference in derivations of sums", *(f"at {level:.0%}" for level in LEVELS)]]
+    columns: dict[str, Callable[[Sequence[Run]], dict[int, float]]] = {
+        f"derivations of sums at {level:.0%}": partial(at_level, level=level) for level in LEVELS
+    }
+    columns["derivations of sums, end"] = lambda runs: {run.seed: end(run, "derivations of sums") for run in runs}
+    columns["pass@1, end, points"] = lambda runs: {run.seed: 100 * end(run, "pass@1") for run in runs}
+    rows = [["difference", *columns]]
     for one, other in PAIRS:
         if one in groups and other in groups:
-            cells = [
-                shown_difference(*paired(at_level(groups[one], level), at_level(groups[other], level)))
-                for level in LEVELS
-            ]
+            cells = [shown_difference(*paired(of(groups[one]), of(groups[other]))) for of in columns.values()]
             rows.append([f"{one} − {other}", *cells])
     return markdown_table(rows)
 
