@@ -8,7 +8,7 @@ source "$(dirname "$0")/common.sh"
 cd "$ROOT"
 
 export PYTHON=${PYTHON:-python3} MAX_RESTARTS=${MAX_RESTARTS:-3}
-METHODS=${METHODS:-grpo entropy evol g2rl_paper}
+METHODS=${METHODS:-grpo entropy evol g2rl}
 MODELS=${MODELS:-qwen3_1_7b qwen3_4b}
 SEEDS=${SEEDS:-1 2 3}
 OUT=${OUT:-outputs/paper}

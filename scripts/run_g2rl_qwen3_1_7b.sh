@@ -3,4 +3,4 @@
 # Another method is one override, as in exploration=grpo; any other Hydra override may follow too.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
-train_on_gpus exploration=g2rl_paper model=qwen3_1_7b task=math "$@"
+train_on_gpus exploration=g2rl model=qwen3_1_7b task=math "$@"

@@ -25,7 +25,6 @@ class G2RL(RewardMethod):
 
     form: str = "equation"
     scale: float = 0.5
-    uniform_groups: str = "neutral"
     clip: float = 3.0
     square_root: bool = True
     similarity: str = "squared"

@@ -99,8 +99,8 @@ def test_neutral_leaves_uniform_groups_without_advantage(method, random_samples,
     assert uniform.sum() >= 16
     assert neutral[uniform].tolist() == [0.0] * int(uniform.sum())
     mixed = ~uniform & (sizes > 1)
-    assert torch.equal(neutral[mixed], advantages(method(uniform_groups="shape"), samples)[mixed])
-    assert advantages(method(uniform_groups="shape"), samples)[uniform & samples.correct].abs().max() > 0.1
+    assert torch.equal(neutral[mixed], advantages(method(), samples)[mixed])
+    assert advantages(method(), samples)[uniform & samples.correct].abs().max() > 0.1
     with pytest.raises(ValueError, match=r"^exploration\.uniform_groups"):
         method(uniform_groups="drop")
 

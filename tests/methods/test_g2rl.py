@@ -55,7 +55,7 @@ def test_the_placebo_deals_out_each_group_s_scores_anew_each_step(random_samples
     assert of_placebo["exploration/score_mean"] == pytest.approx(metrics["exploration/score_mean"])
     assert not torch.equal(placebo, real)
     # prose is linear in the normalised score, so a group's scores can be read off its shaped rewards
-    shuffled = shaped_rewards(G2RL(form="prose", uniform_groups="shape", placebo=True), samples)[0] * samples.rewards
+    shuffled = shaped_rewards(G2RL(form="prose", placebo=True), samples)[0] * samples.rewards
     expected = shape_rewards(samples.rewards, scores, samples.group_ids, form="prose") * samples.rewards
     for group in samples.group_ids.unique():
         own = samples.group_ids == group

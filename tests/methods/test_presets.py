@@ -20,9 +20,8 @@ def test_a_preset_names_every_setting_of_its_method(preset, composed):
     config = composed(f"exploration={preset}")
     method = build_method(config.exploration)
     assert set(config.exploration) - {"_target_"} == {field.name for field in fields(method)}
-    # The defaults in the code are the preset's, but for what G2RL's paper has otherwise.
-    paper = {"uniform_groups": "shape"} if preset == "g2rl_paper" else {}
-    assert replace(method, log_geometry=False) == type(method)(**paper)
+    # The defaults in the code are the preset's.
+    assert replace(method, log_geometry=False) == type(method)()
 
 
 def test_the_placebo_is_one_override(composed):
