@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from g2rl.data.streams import SPLITS, first_distinct, split_of
+from g2rl.data.streams import first_distinct, of_split
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,7 @@ KINDS: tuple[Callable[[random.Random], Problem], ...] = (_sum_of_four, _factored
 
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
-    assert split in SPLITS
-    rng = random.Random(f"{split}-{seed}")
-    while True:
-        problem = rng.choice(KINDS)(rng)
-        if split_of(problem.expression) == split:
-            yield problem
+    return of_split(lambda rng: rng.choice(KINDS)(rng), lambda problem: problem.expression, split, f"{split}-{seed}")
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from g2rl.data.arithmetic import direct
-from g2rl.data.streams import SPLITS, first_distinct, split_of
+from g2rl.data.streams import first_distinct, of_split
 
 GUESS_SHARE = 0.4
 SLIP_SHARE = 0.4
@@ -63,14 +63,13 @@ def value(expression: str) -> str:
     return str(total)
 
 
+def _draw(rng: random.Random) -> Problem:
+    return Problem(rng.randint(11, 99), rng.randint(11, 99), rng.choice("+-"), rng.randint(11, 99))
+
+
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
-    assert split in SPLITS
-    rng = random.Random(f"arithmetic_tool-{split}-{seed}")
-    while True:
-        problem = Problem(rng.randint(11, 99), rng.randint(11, 99), rng.choice("+-"), rng.randint(11, 99))
-        if split_of(problem.expression) == split:
-            yield problem
+    return of_split(_draw, lambda problem: problem.expression, split, f"arithmetic_tool-{split}-{seed}")
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.columns import recognise
@@ -18,7 +19,11 @@ def read_own(source: Path, columns: Mapping[str, str] | None = None) -> tuple[st
     Raises:
         ValueError: a row is not as it should be; names it, counted from 0.
     """
-    rows, line = recognise(read_file(source), str(source), columns)
+    return _records(read_file(source), source, columns)
+
+
+def _records(rows: list[dict[str, Any]], source: Path, columns: Mapping[str, str] | None) -> tuple[str, list[Record]]:
+    rows, line = recognise(rows, str(source), columns)
     print(f"{source}: {line}", file=sys.stderr)
     records = [to_record(row, f"{source}, row {number}") for number, row in enumerate(rows)]
     records, report = whole_answers(records)
@@ -32,4 +37,4 @@ def read_any(source: Path, columns: Mapping[str, str] | None = None) -> tuple[st
     rows = read_file(source)
     if rows and "tests" in rows[0]:
         return "code", read_code_jsonl(source, None, run_solutions=False)
-    return read_own(source, columns)
+    return _records(rows, source, columns)

@@ -220,10 +220,11 @@ def hold_out(records: Sequence[Record], val_size: int | None, seed: int) -> tupl
     return training, validation
 
 
-def write_records(
-    records: Iterable[Record], path: Path, *, data_source: str, split: str, system_prompt: str, ability: str = "math"
-) -> Path:
-    rows = [
+def verl_rows(
+    records: Iterable[Record], *, data_source: str, split: str, system_prompt: str, ability: str = "math"
+) -> list[dict[str, Any]]:
+    """The rows that verl's dataset reads; their index is the record's place."""
+    return [
         make_row(
             data_source,
             record.question,
@@ -236,7 +237,11 @@ def write_records(
         )
         for index, record in enumerate(records)
     ]
-    return write_rows(rows, path)
+
+
+def write_records(records: Iterable[Record], path: Path, **settings: str) -> Path:
+    """Their rows, of which `settings` are those of `verl_rows`, as a parquet file."""
+    return write_rows(verl_rows(records, **settings), path)
 
 
 _NOTHING = re.compile(r"\s+|\$|\\[,;:!]|\\(?:left|right)(?![a-z])")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from g2rl.data.streams import SPLITS, first_distinct, split_of
+from g2rl.data.streams import first_distinct, of_split
 
 NUM_TESTS = 8
 ARGUMENTS = range(-9, 21)
@@ -83,15 +83,14 @@ class Problem:
         return x
 
 
+def _draw(rng: random.Random) -> Problem:
+    steps = tuple(_any_step(rng) for _ in range(rng.randint(1, 2)))
+    return Problem(rng.choice(list(STARTS)), steps)
+
+
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; a text may come again."""
-    assert split in SPLITS
-    rng = random.Random(f"programs-{split}-{seed}")
-    while True:
-        steps = tuple(_any_step(rng) for _ in range(rng.randint(1, 2)))
-        problem = Problem(rng.choice(list(STARTS)), steps)
-        if split_of(problem.question) == split:
-            yield problem
+    return of_split(_draw, lambda problem: problem.question, split, f"programs-{split}-{seed}")
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:

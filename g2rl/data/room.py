@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from g2rl.data.arithmetic import VOICES, direct
-from g2rl.data.streams import SPLITS, first_distinct, split_of
+from g2rl.data.streams import first_distinct, of_split
 
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "+": lambda a, b: a + b,
@@ -85,12 +85,8 @@ KINDS = (_product_first, _sum, _difference, _longer)
 
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
-    assert split in SPLITS
-    rng = random.Random(f"room-{split}-{seed}")
-    while True:
-        problem = rng.choice(KINDS)(rng)
-        if split_of(problem.expression) == split:
-            yield problem
+    seed_text = f"room-{split}-{seed}"
+    return of_split(lambda rng: rng.choice(KINDS)(rng), lambda problem: problem.expression, split, seed_text)
 
 
 def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:

@@ -3,8 +3,9 @@
 Training and validation problems cannot meet, whatever the seeds: the split depends on the text alone.
 """
 
+import random
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 VALIDATION_SHARE = 10  # one text in ten is for validation
@@ -22,6 +23,16 @@ P = TypeVar("P", bound=HasQuestion)
 
 def split_of(text: str) -> str:
     return "val" if zlib.crc32(text.encode()) % VALIDATION_SHARE == 0 else "train"
+
+
+def of_split(draw: Callable[[random.Random], P], text_of: Callable[[P], str], split: str, seed: str) -> Iterator[P]:
+    """An endless stream of the drawn problems whose text belongs to the split; a text may come again."""
+    assert split in SPLITS
+    rng = random.Random(seed)
+    while True:
+        problem = draw(rng)
+        if split_of(text_of(problem)) == split:
+            yield problem
 
 
 def first_distinct(stream: Iterable[P], count: int, task: str, split: str) -> list[P]:

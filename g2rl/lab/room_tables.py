@@ -3,7 +3,6 @@
 Shape suffix: P problems.
 """
 
-import csv
 import gzip
 import json
 from collections import defaultdict
@@ -15,7 +14,6 @@ import numpy as np
 
 from g2rl.evaluation.metrics import pass_at_k
 from g2rl.lab.statistics import paired, shown_difference, spread
-from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
 K = 64
@@ -32,6 +30,10 @@ class RoomRun:
     samples: int
     kinds: Sequence[str]
     right: dict[int, np.ndarray]
+
+    @property
+    def evaluations(self) -> dict[int, dict[str, float]]:
+        return {step: self.measures(step) for step in sorted(self.right)}
 
     def measures(self, step: int) -> dict[str, float]:
         right_P = self.right[step]
@@ -60,16 +62,6 @@ def read(folder: Path, seeds: Collection[int]) -> list[RoomRun]:
     return found
 
 
-def write_csv(runs: Sequence[RoomRun], path: Path) -> None:
-    with atomic_file(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["setting", "seed", "step", *MEASURES])
-        for run in runs:
-            for step in sorted(run.right):
-                values = run.measures(step)
-                writer.writerow([run.setting, run.seed, step, *(f"{values[name]:.5g}" for name in MEASURES)])
-
-
 def table(runs: Sequence[RoomRun]) -> str:
     """A line for each setting; before training all are the same but for the samples' seeds."""
     groups: dict[str, list[RoomRun]] = defaultdict(list)
@@ -84,10 +76,8 @@ def table(runs: Sequence[RoomRun]) -> str:
         ends = [run.measures(run.end) for run in group]
         gained = np.mean([((run.right[0] == 0) & (run.right[run.end] > 0)).sum() for run in group])
         lost = np.mean([((run.right[0] > 0) & (run.right[run.end] == 0)).sum() for run in group])
-        before, after = (
-            {run.seed: 100 * run.measures(step)["pass@64"] for run in group for step in [run.end if at_end else 0]}
-            for at_end in (False, True)
-        )
+        before = {run.seed: 100 * run.measures(0)["pass@64"] for run in group}
+        after = {run.seed: 100 * run.measures(run.end)["pass@64"] for run in group}
         rows.append(
             [
                 name.removeprefix("room-"),

@@ -79,13 +79,14 @@ def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") ->
 # ---------------------------------------------------------------------- what is written
 
 
-def write_csv(runs: Sequence[Run], path: Path) -> None:
+def write_csv(runs: Sequence[Run] | Sequence[room.RoomRun], names: Sequence[str], path: Path) -> None:
+    """A line for each validation of each run, with the measures of these names."""
     with atomic_file(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["setting", "seed", "step", *MEASURES])
+        writer.writerow(["setting", "seed", "step", *names])
         for run in runs:
             for step, values in run.evaluations.items():
-                writer.writerow([run.setting, run.seed, step, *(f"{values[name]:.5g}" for name in MEASURES)])
+                writer.writerow([run.setting, run.seed, step, *(f"{values[name]:.5g}" for name in names)])
 
 
 def table_of_ends(groups: Mapping[str, Sequence[Run]]) -> str:
@@ -183,10 +184,10 @@ def write_all(folder: Path) -> None:
     for name in SETTINGS:  # the order of the protocol
         if of_setting := [run for run in reported if run.setting == name]:
             groups[name] = of_setting
-    write_csv(runs, folder / "evaluations.csv")
+    write_csv(runs, MEASURES, folder / "evaluations.csv")
     of_room = room.read(folder, SEEDS)
     if of_room:
-        room.write_csv(of_room, folder / "room.csv")
+        write_csv(of_room, room.MEASURES, folder / "room.csv")
     plot(groups, folder / "derivations.png")
     text = "\n\n".join(
         [

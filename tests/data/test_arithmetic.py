@@ -15,9 +15,9 @@ from g2rl.data.arithmetic import (
     direct,
     distinct_problems,
     problems,
-    split_of,
     worked_solution,
 )
+from g2rl.data.streams import split_of
 from g2rl.verify import verify_math
 
 OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}

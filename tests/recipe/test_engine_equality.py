@@ -203,15 +203,18 @@ def images(batch):
     return batch | rows
 
 
-@pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("packed", [True, False])
-def test_images_in_prompts(ranks, models, images, packed, fused):
-    model = {
+def kernels(packed: bool, fused: bool) -> dict:
+    return {
         "use_remove_padding": packed,
         "use_fused_kernels": fused,
         "fused_kernel_options": {"impl_backend": "torch"},
     }
-    got = ranks(2).run(**case(models / "vision", images, model=model))
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("packed", [True, False])
+def test_images_in_prompts(ranks, models, images, packed, fused):
+    got = ranks(2).run(**case(models / "vision", images, model=kernels(packed, fused)))
     theirs = AutoModelForImageTextToText.from_pretrained(models / "vision", attn_implementation="eager")
     check(got, oracle(theirs, images))
 
@@ -220,12 +223,7 @@ def test_images_in_prompts(ranks, models, images, packed, fused):
 @pytest.mark.parametrize("packed", [True, False])
 def test_linear_attention(ranks, models, batch, packed, fused):
     """Qwen3.5: it needs the bounds of packed sequences (`cu_seqlens`), or one runs into the next."""
-    model = {
-        "use_remove_padding": packed,
-        "use_fused_kernels": fused,
-        "fused_kernel_options": {"impl_backend": "torch"},
-    }
-    got = ranks(2).run(**case(models / "linear", batch, model=model))
+    got = ranks(2).run(**case(models / "linear", batch, model=kernels(packed, fused)))
     theirs = AutoModelForImageTextToText.from_pretrained(models / "linear", attn_implementation="eager")
     check(got, oracle(theirs, batch))
 
@@ -233,7 +231,7 @@ def test_linear_attention(ranks, models, batch, packed, fused):
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("strategy", ["fsdp", "fsdp2"])
 def test_fused_kernels_of_the_update_pass(ranks, models, batch, strategy, packed):
-    model = {"use_fused_kernels": True, "fused_kernel_options": {"impl_backend": "torch"}, "use_remove_padding": packed}
+    model = kernels(packed, fused=True)
     got = ranks(2).run(**case(models / "untied", batch, model=model, strategy=strategy))
     check(got, oracle(plain(models / "untied"), batch))
 

@@ -146,12 +146,12 @@ def main() -> int:
     for name, number in installed().items():
         print(f"{name:14} {number}")
     print(f"{'GPUs':14} {len(gpu_memory_gib())}")
-    print(f"{'driver':14} {driver_version() or 'none'}")
-    print(f"{'nvcc':14} {nvcc_version() or 'none'}")
+    driver, nvcc = driver_version(), nvcc_version()
+    print(f"{'driver':14} {driver or 'none'}")
+    print(f"{'nvcc':14} {nvcc or 'none'}")
     print(f"{'plugin':14} {'registered' if plugin_registered() else 'NOT registered: pip install --no-deps -e .'}")
     print(f"{'programs':14} {_isolation()}")
-    if driver_version():
-        nvcc = nvcc_version()
+    if driver:
         if nvcc and not nvcc.startswith("13."):
             print(f"warning: nvcc is {nvcc}, and flash-attn is to be built with CUDA 13's, as torch was.")
         for words in old_driver() + [f"{words} by verl for GPUs" for words in unpinned_versions()]:
