@@ -153,6 +153,7 @@ REFUSED = {
     "rollout_correction_run_qwen2_5_7b_fsdp": "needs at least 2 of them",
     "rollout_correction_run_qwen2_5_7b_fsdp_multi_rs": "needs at least 2 of them",
     "grpo_trainer_run_qwen3_5_2b_video_fsdp": "tinyllava_video_r1.py does not exist",  # lies in a checkout of verl
+    "grpo_trainer_run_minicpm_o_2_6_fsdp": "recipe/minicpmo/rl_dataset.py",  # so does this
     "grpo_trainer_run_gpt_oss_20b_fsdp": "An item is already at 'actor_rollout_ref.actor.fsdp_config.model_dtype'",
     "tuning_lora_run_qwen3_8b_merge_fsdp": "An item is already at 'actor_rollout_ref.model.lora.merge'",
     "sapo_trainer_run_qwen3_30b_a3b_fsdp": "verl refuses the configuration: PolicyLossConfig",
