@@ -1,10 +1,15 @@
 """Tasks of the laboratory: problems whose ways to the answer can be told apart by the task itself."""
 
+import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from g2rl.data import arithmetic, room
+from g2rl.data import arithmetic, programs, room
+from g2rl.verify import Verdict, verify_math
+from g2rl.verify.code import CodePool, CodeSettings
+from g2rl.verify.code.blocks import last_program
 
 EQUATION = re.compile(r"(\d+)([-+*])(\d+)=(\d+)")
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
@@ -32,7 +37,25 @@ def room_problems(split: str, count: int) -> list[Problem]:
     return [Problem(found.question, found.gold, found.kind) for found in room.distinct_problems(split, count, seed=0)]
 
 
-TASKS: dict[str, Callable[[str, int], list[Problem]]] = {"arithmetic": arithmetic_problems, "room": room_problems}
+def programs_problems(split: str, count: int) -> list[Problem]:
+    """Functions to write; the answer is the hidden tests."""
+    found = programs.distinct_problems(split, count, seed=0)
+    return [Problem(problem.question, problem.gold, problem.subject) for problem in found]
+
+
+def judge_answers(responses: Sequence[str], answers: Sequence[str]) -> list[Verdict]:
+    return [verify_math(response, answer) for response, answer in zip(responses, answers, strict=True)]
+
+
+def judge_programs(responses: Sequence[str], answers: Sequence[str]) -> list[Verdict]:
+    """Runs them in the sandbox, as the recipe's reward does."""
+    futures = [_code_pool().submit(response, answer) for response, answer in zip(responses, answers, strict=True)]
+    return [future.result() for future in futures]
+
+
+@cache
+def _code_pool() -> CodePool:
+    return CodePool(1, CodeSettings(timeout_s=1.0))
 
 
 def equations(response: str) -> str:
@@ -49,3 +72,28 @@ def derivation(response: str, answer: str) -> str | None:
     found = EQUATION.findall(response)
     true = all(OPERATIONS[sign](int(a), int(b)) == int(c) for a, sign, b, c in found)
     return equations(response) if found and true and found[-1][3] == answer else None
+
+
+def program(response: str, _: str) -> str | None:
+    """The syntax tree of the response's program, which its spaces and superfluous parentheses do not change."""
+    found = last_program(response)
+    return None if found is None else ast.dump(ast.parse(found))
+
+
+@dataclass(frozen=True)
+class Task:
+    """problems: of a split, as many as are asked for.
+    judge: the verdicts on responses, given their problems' answers.
+    way: how a right response got to its answer; None where that cannot be said.
+    """
+
+    problems: Callable[[str, int], list[Problem]]
+    judge: Callable[[Sequence[str], Sequence[str]], list[Verdict]]
+    way: Callable[[str, str], str | None]
+
+
+TASKS: dict[str, Task] = {
+    "arithmetic": Task(arithmetic_problems, judge_answers, derivation),
+    "room": Task(room_problems, judge_answers, derivation),
+    "programs": Task(programs_problems, judge_programs, program),
+}

@@ -20,10 +20,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from g2rl.embedding import Embedder, default_embedding_model
 from g2rl.features import TokenPass, check_plain_logits, gradient_features, mean_over_tokens
 from g2rl.lab.policy import Prefix, Responses, hidden_states, prefill, prompt_log_probs, sample, select, token_log_probs
-from g2rl.lab.tasks import TASKS, Problem, derivation, equations
+from g2rl.lab.tasks import TASKS, Problem, equations
 from g2rl.lab.update import check_actor, group_advantages, loss_of_tokens
 from g2rl.methods.base import Method, Samples, shaped_rewards
-from g2rl.verify import verify_math
 
 
 class Laboratory:
@@ -56,8 +55,8 @@ class Laboratory:
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
             self.optimizer, lambda step: step / warmup if step < warmup else 1.0
         )
-        self.problems = TASKS[task]("train", config.data.train_max_samples)
-        self.validation = TASKS[task]("val", config.data.val_max_samples)
+        self.problems = TASKS[task].problems("train", config.data.train_max_samples)
+        self.validation = TASKS[task].problems("val", config.data.val_max_samples)
 
     def batch(self, step: int) -> list[Problem]:
         """The problems of a step, in the order of the data; each epoch is shuffled anew."""
@@ -92,9 +91,7 @@ class Laboratory:
     def correct(self, responses: Responses, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[str]]:
         """[N] is it right (a response that was cut off is not), [N] has it an answer, and the texts."""
         texts = self.texts(responses)
-        verdicts = [
-            verify_math(text, problems[i].answer) for text, i in zip(texts, responses.prompts.tolist(), strict=True)
-        ]
+        verdicts = TASKS[self.task].judge(texts, [problems[i].answer for i in responses.prompts.tolist()])
         right_N = torch.tensor([verdict.correct for verdict in verdicts])
         return right_N & responses.finished, torch.tensor([bool(verdict.answer) for verdict in verdicts]), texts
 
@@ -220,7 +217,7 @@ class Laboratory:
             responses = self.sample(prefix, rows_N, settings.temperature, f"{self.config.seed}-{step}-val-{start}")
             correct_N, _, texts = self.correct(responses, problems)
             found = [
-                (derivation(text, problems[i].answer) or "") if right else None
+                (TASKS[self.task].way(text, problems[i].answer) or "") if right else None
                 for text, i, right in zip(texts, rows_N.tolist(), correct_N.tolist(), strict=True)
             ]
             outcomes += [found[i : i + settings.n] for i in range(0, len(found), settings.n)]

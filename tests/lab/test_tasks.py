@@ -1,8 +1,8 @@
 import pytest
 
-from g2rl.data import room
+from g2rl.data import programs, room
 from g2rl.data.arithmetic import distinct_problems
-from g2rl.lab.tasks import TASKS, derivation, equations
+from g2rl.lab.tasks import TASKS, derivation, equations, program
 
 
 def test_derivations():
@@ -29,11 +29,24 @@ def test_the_right_way_of_room_is_a_derivation_and_the_other_none():
         assert [derivation(", ".join(way), problem.gold) for way in ways] == [None, " ".join(ways[1])]
 
 
+def test_programs_are_run_and_told_apart_by_their_syntax():
+    """As one expression and line by line both are right; without the parentheses that it needs one is wrong."""
+    for problem in programs.distinct_problems("val", 20, seed=0):
+        bodies = [programs.one_expression(problem), programs.line_by_line(problem)]
+        bodies.append(programs.one_expression(problem, flat=True))
+        responses = [programs.in_a_block(body) for body in bodies]
+        right = [verdict.correct for verdict in TASKS["programs"].judge(responses, [problem.gold] * 3)]
+        assert right[:2] == [True, True] and (right[2] or bodies[2] != bodies[0])
+        assert program(responses[0], "") != program(responses[1], "")
+        spaced = responses[0].replace("return ", "return (").replace("\n```", " )\n```").replace("+", " + ")
+        assert program(spaced, "") == program(responses[0], "")
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_problems_are_those_of_the_recipes_file(task, tmp_path):
     from g2rl.data.__main__ import collect, parse
 
     _, files = collect(parse([task, "--out", str(tmp_path)]))
     for split, (_, records) in files.items():
-        ours = TASKS[task](split, len(records))
+        ours = TASKS[task].problems(split, len(records))
         assert [(p.question, p.answer) for p in ours] == [(r.question, r.answer) for r in records]
