@@ -91,8 +91,8 @@ SETTINGS |= {
 ORDER: list[tuple[Sequence[str], Sequence[int]]] = [  # settings, seeds
     (_MAIN[:3], SEEDS),
     (_MAIN[3:8], SEEDS[:3]),
-    (_MAIN[4:7], SEEDS[3:]),
-    ((_MAIN[3], _MAIN[7]), SEEDS[3:]),
+    (("weighted", "weighted-placebo"), SEEDS[3:]),
+    (("weighted-oracle", "g2rl-oracle", "maxrl"), SEEDS[3:]),
     (_MAIN[8:13], SEEDS[:3]),
     (tuple(f"room-{name}" for name in _ROOM), SEEDS[:3]),
     (_MAIN[13:], SEEDS[:3]),
