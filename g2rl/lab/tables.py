@@ -20,7 +20,7 @@ from matplotlib.ticker import PercentFormatter
 
 from g2rl.evaluation.metrics import pass_at_k
 from g2rl.lab import room_tables as room
-from g2rl.lab.statistics import paired, share_of_oracle, shown_difference, spread
+from g2rl.lab.statistics import FEWEST, paired, share_of_oracle, shown_difference, spread
 from g2rl.lab.study import FOLDER, SEEDS, SETTINGS
 from g2rl.report.style import OTHER_COLORS, figure, legend, save
 from g2rl.utils.files import atomic_file
@@ -188,7 +188,8 @@ def write_all(folder: Path) -> None:
     of_room = room.read(folder, SEEDS)
     if of_room:
         write_csv(of_room, room.MEASURES, folder / "room.csv")
-    plot(groups, folder / "derivations.png")
+    many = {name: runs for name, runs in groups.items() if len(runs) >= FEWEST}
+    plot(many or groups, folder / "derivations.png")
     text = "\n\n".join(
         [
             f"<!-- made by `python -m g2rl.lab.tables` from {len(reported)} runs -->",
