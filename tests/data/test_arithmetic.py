@@ -73,7 +73,7 @@ def test_solutions_verify_and_come_in_all_styles():
     rng = random.Random(0)
     texts = set()
     for problem in SAMPLE[:200]:
-        text = worked_solution(problem, rng, direct_share=0.0)
+        text = worked_solution(problem, rng, guess_share=0.0)
         assert verify_math(text, str(problem.answer)).correct, text
         texts.add(re.sub(r"\d+", "0", text))
     assert len(texts) > 2 * len(VOICES)
@@ -82,7 +82,7 @@ def test_solutions_verify_and_come_in_all_styles():
 def test_a_guess_is_seldom_right_and_never_far():
     rng = random.Random(0)
     answer = SAMPLE[0].answer
-    guesses = [worked_solution(SAMPLE[0], rng, direct_share=1.0) for _ in range(2000)]
+    guesses = [worked_solution(SAMPLE[0], rng, guess_share=1.0) for _ in range(2000)]
     possible = [direct(answer + off) for off in range(-GUESS_RANGE, GUESS_RANGE + 1)]
     assert set(guesses) == set(possible)
     assert abs(guesses.count(direct(answer)) / len(guesses) - 1 / len(possible)) < 0.02

@@ -14,7 +14,7 @@ from string import ascii_uppercase
 
 import pytest
 
-from g2rl.data.prepare import is_cut_off
+from g2rl.data.records import is_cut_off
 from g2rl.verify import VerifierPool
 
 DATA = os.environ.get("G2RL_TEST_DATA")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from g2rl.data.prepare import is_cut_off
 from g2rl.data.reading import read_file
+from g2rl.data.records import is_cut_off
 from g2rl.verify import VerifierPool
 from g2rl.verify.mathematics import equal
 
