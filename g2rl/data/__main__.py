@@ -54,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list[Record]]]]:
-    """(data source, file name -> what it is for and its records)."""
+    """The data source, and by the name of each file to write what it is for (train, val or test) and its records."""
     check_name(options.name)
     if options.max_tests is not None and options.max_tests < 1:
         raise ValueError(f"--max-tests {options.max_tests}: at least 1 test has to stay.")

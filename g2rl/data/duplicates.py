@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from g2rl.data.records import Record
+from g2rl.data.rows import SCHEMA
 
 _IGNORED = re.compile(r"\s+|\$|\\[,;:!]|\\(?:left|right)(?![a-z])")
 
@@ -58,10 +59,15 @@ def repetitions(records: Sequence[Record]) -> str:
 
 
 def overlaps(path: Path) -> list[str]:
-    """One line for each file of the same folder on the other side (training or evaluation) that shares problems."""
+    """One line for each file of the same folder on the other side (training or evaluation) that shares problems.
+
+    Parquet files that `rows.py` did not write may lie there too.
+    """
     questions, training = _questions(path)
     lines = []
     for other in sorted(path.parent.glob("*.parquet")):
+        if not pq.read_schema(other).equals(SCHEMA):
+            continue
         others, other_training = _questions(other)
         shared = len(questions & others)
         if training != other_training and shared:

@@ -69,7 +69,7 @@ def _parse(text: str, where: str) -> Any:
 
 
 def hub_is_off() -> str:
-    """A word for error messages; the scripts for machines without a GPU keep away from the hub by default."""
+    """What error messages add where HF_HUB_OFFLINE is set, as the scripts for machines without a GPU set it."""
     return " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
 
 

@@ -2,6 +2,8 @@
 
 import random
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from g2rl.data.duplicates import hold_out, normalised, overlaps, repetitions
@@ -46,6 +48,7 @@ def test_repetitions_and_overlaps_are_counted(tmp_path):
     write_rows(verl_rows(train, split="train", **settings), tmp_path / "train.parquet")
     write_rows(verl_rows(records(["TWO", "four"]), split="test", **settings), tmp_path / "bench.parquet")
     write_rows(verl_rows(records(["two"]), split="test", **settings), tmp_path / "bench2.parquet")
+    pq.write_table(pa.table({"prompt": ["two"]}), tmp_path / "other.parquet")  # somebody else's
     assert overlaps(tmp_path / "train.parquet") == [
         f"1 of its problems are also in {tmp_path / 'bench.parquet'}",
         f"1 of its problems are also in {tmp_path / 'bench2.parquet'}",
