@@ -67,17 +67,17 @@ def _product_first(rng: random.Random) -> Problem:
 
 
 def _sum(rng: random.Random) -> Problem:
-    return _problem("sum", "+*", (rng.randint(2, 30), rng.randint(2, 6), rng.randint(2, 6)), 0.05)
+    return _problem("sum", "+*", (rng.randint(2, 30), rng.randint(2, 6), rng.randint(2, 6)), 0.08)
 
 
 def _difference(rng: random.Random) -> Problem:
     b, c = rng.randint(2, 6), rng.randint(2, 6)
-    return _problem("difference", "-*", (rng.randint(b * c + 1, 60), b, c), 0.03)
+    return _problem("difference", "-*", (rng.randint(b * c + 1, 60), b, c), 0.12)
 
 
 def _longer(rng: random.Random) -> Problem:
     numbers = (rng.randint(2, 9), rng.randint(2, 9), rng.randint(2, 6), rng.randint(2, 6))
-    return _problem("longer", "++*", numbers, 0.03)
+    return _problem("longer", "++*", numbers, 0.15)
 
 
 KINDS = (_product_first, _sum, _difference, _longer)

@@ -91,14 +91,16 @@ SETTINGS |= {
 ORDER: list[tuple[Sequence[str], Sequence[int]]] = [  # settings, seeds
     (_MAIN[:3], SEEDS),
     (_MAIN[3:8], SEEDS[:3]),
+    (("weighted", "weighted-placebo"), SEEDS[3:]),
+    (("weighted-oracle", "g2rl-oracle", "maxrl"), SEEDS[3:]),
     (_MAIN[8:13], SEEDS[:3]),
+    (tuple(f"room-{name}" for name in _ROOM), SEEDS[:3]),
     (_MAIN[13:], SEEDS[:3]),
-    (_MAIN[3:13], SEEDS[3:]),
+    (_MAIN[8:13], SEEDS[3:]),
     (("grpo-off-policy", "clip_higher", "kl_cov"), SEEDS[:3]),
     (("g2rl-embeddings", "dra", "g2rl-no-root"), SEEDS[:3]),
     (("entropy-0.001", "entropy", "entropy-0.01"), TUNING_SEEDS),
     (("weighted-0.25", "weighted-0.5"), SEEDS[:3]),
-    # The settings of room follow when its policy has the wanted pass@1 and pass@64.
 ]
 
 

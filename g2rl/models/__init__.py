@@ -16,12 +16,12 @@ FOLDERS = {
     "arithmetic": "tiny-v1",
     "arithmetic_tool": "tiny-arithmetic_tool-v1",
     "programs": "tiny-programs-v1",
-    "room": "tiny-room-v1",
+    "room": "tiny-room-v2",
 }
 
 
 def tiny_policy(cache: Path, task: str = "arithmetic", recipe: Recipe | None = None) -> Path:
-    """The Hugging Face folder of a task's policy in `cache`, trained first (one to two minutes) if it is missing.
+    """The Hugging Face folder of a task's policy in `cache`, trained first (one to three minutes) if it is missing.
 
     A recipe, which names its own task, has a folder of its own where it is another than the task's (`RECIPES`). Safe
     against being killed and against a second process that builds the same folder.

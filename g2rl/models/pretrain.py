@@ -53,7 +53,7 @@ RECIPES = {
     "arithmetic": Recipe(),
     "programs": Recipe(task="programs", steps=300),
     "arithmetic_tool": Recipe(task="arithmetic_tool", steps=250),
-    "room": Recipe(task="room", steps=300),
+    "room": Recipe(task="room", steps=600),
 }
 
 

@@ -22,7 +22,7 @@ from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
-from recipe.g2rl.driver.run_dir import check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.driver.run_dir import check_run_dir, is_finished, only_run_in, write_run_dir
 from recipe.g2rl.errors.one_line import WrongCluster, in_one_line
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
@@ -118,6 +118,10 @@ def _run(config: DictConfig) -> int:
         except ValueError as error:
             print(f"error: {error}", file=sys.stderr)
             return WRONG_SETTINGS
+        if is_finished(config):
+            steps = config.trainer.total_training_steps
+            print(f"{run_dir} has all {steps} steps; to go on, raise trainer.total_training_steps")
+            return FINISHED
         print(*changes, sep="\n", end="\n" if changes else "", flush=True)
         with atomic_file(run_dir / TABLE_FILE) as file:
             file.write_text("\n".join([report.table, *report.warnings, ""]))

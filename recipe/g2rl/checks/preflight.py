@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-import psutil
 from omegaconf import DictConfig
+from ray._common.utils import get_system_memory  # what a container may use, where it has a limit
 from transformers import AutoConfig, PretrainedConfig
 from verl.trainer.ppo.utils import need_reference_policy
 from verl.utils.torch_dtypes import PrecisionType
@@ -87,7 +87,7 @@ def lora_rank(config: DictConfig) -> int:
 def memory_of_a_device(config: DictConfig) -> int:
     """Bytes. On a CPU the ranks of a node share its memory; without a GPU to ask, hardware=... says what it is for."""
     if config.trainer.device == "cpu":
-        return psutil.virtual_memory().total // config.trainer.n_gpus_per_node
+        return get_system_memory() // config.trainer.n_gpus_per_node
     found = environment.gpu_memory_gib()
     return int(min(found or [config.gpu_memory_gib]) * GIB)
 
@@ -169,7 +169,7 @@ def _check_host_memory(config: DictConfig, shape: ModelShape) -> list[str]:
     loaded = config.trainer.n_gpus_per_node * shape.parameters * actor
     if need_reference_policy(config) and not lora_rank(config):
         loaded += shape.parameters * reference // config.trainer.nnodes
-    there = psutil.virtual_memory().total
+    there = get_system_memory()
     if loaded <= FULL * there:
         return []
     return [

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
-from recipe.g2rl.saving.checkpoint_files import STOP_FILE, by_step, step_of
+from recipe.g2rl.saving.checkpoint_files import STOP_FILE, by_step, missing_files, step_of
 from recipe.g2rl.settings.config import data_files, trainer_devices
 
 CONFIG_FILE = "config.yaml"
@@ -46,6 +46,12 @@ def check_run_dir(config: DictConfig) -> list[str]:
                 f"cannot go on where it stopped in the data; bring the old file back, or name another run_dir."
             )
     return _changes(OmegaConf.load(run_dir / CONFIG_FILE), config) if (run_dir / CONFIG_FILE).exists() else []
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Has the checkpoint to go on from all of `trainer.total_training_steps`, and is it whole?"""
+    start, steps = _start(config), config.trainer.total_training_steps
+    return start is not None and steps is not None and step_of(start) >= steps and not missing_files(start)
 
 
 def write_run_dir(config: DictConfig) -> None:

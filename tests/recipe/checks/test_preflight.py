@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -122,7 +121,7 @@ def test_an_estimate_that_does_not_fit_is_a_warning(of_paper, a_node_of_eight):
 
 
 def test_what_is_left_beside_vllm_the_driver_and_the_hosts_memory_are_looked_at(of_paper, a_node_of_eight, monkeypatch):
-    monkeypatch.setattr(preflight.psutil, "virtual_memory", lambda: SimpleNamespace(total=64 * 2**30))
+    monkeypatch.setattr(preflight, "get_system_memory", lambda: 64 * 2**30)
     config = of_paper(UNSAVED, f"{ROLLOUT}.gpu_memory_utilization=0.85")
     warnings = preflight.preflight(config)[1]
     for words in (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from recipe.g2rl.driver.run_dir import CONFIG_FILE, check_run_dir, only_run_in, write_run_dir
+from recipe.g2rl.driver.run_dir import CONFIG_FILE, check_run_dir, is_finished, only_run_in, write_run_dir
 from recipe.g2rl.saving.checkpoint_files import (
     INCOMPLETE,
     by_step,
@@ -108,6 +108,7 @@ def config(tmp_path):
                 "default_local_dir": "${run_dir}/checkpoints",
                 "nnodes": 1,
                 "n_gpus_per_node": 2,
+                "total_training_steps": None,
             },
         }
     )
@@ -178,6 +179,16 @@ def test_what_a_run_may_change_it_says(config):
         "actor_rollout_ref.actor.optim.lr is 2e-06 from now on, and was 1e-06",
         "exploration.log_geometry is True from now on, and was None",
     ]
+
+
+def test_a_run_is_finished_when_its_last_checkpoint_is_whole(config):
+    (first,) = saved(prepare_run_dir(config) / "checkpoints", 4)
+    found = []
+    for config.trainer.total_training_steps in (None, 5, 4, 3):
+        found.append(is_finished(config))
+    assert found == [False, False, True, True]
+    (first / "data.pt").unlink()
+    assert not is_finished(config)
 
 
 def test_a_checkpoint_of_another_run_is_a_beginning(config, tmp_path):

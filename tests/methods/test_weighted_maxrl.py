@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from g2rl.lab.methods import WeightedMaxRL
 from g2rl.methods.base import Samples
+from g2rl.methods.weighted_maxrl import WeightedMaxRL
 
 
 def samples_of(seed, step=3):

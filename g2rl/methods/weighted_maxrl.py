@@ -1,4 +1,4 @@
-"""Methods that so far only the laboratory tries. Shape suffix: N responses."""
+"""MaxRL whose right answers count by how new their gradient is: this project's own. Shape suffix: N responses."""
 
 from dataclasses import dataclass
 from typing import ClassVar
