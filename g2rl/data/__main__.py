@@ -10,22 +10,15 @@ from pathlib import Path
 
 from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.data.code_jsonl import read_code_jsonl
-from g2rl.data.code_problems import SYSTEM_PROMPT
+from g2rl.data.code_problems import CODE_SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
 from g2rl.data.columns import parse_columns
+from g2rl.data.duplicates import hold_out, overlaps, repetitions
 from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.own import read_own
-from g2rl.data.prepare import (
-    Record,
-    hold_out,
-    overlaps,
-    read_set,
-    repetitions,
-    whole_answers,
-    write_records,
-)
-from g2rl.data.rows import PAPER_SYSTEM_PROMPT
-from g2rl.data.sets import SETS
+from g2rl.data.records import Record, whole_answers
+from g2rl.data.rows import PAPER_SYSTEM_PROMPT, verl_rows, write_rows
+from g2rl.data.sets import SETS, read_set
 from g2rl.data.tests_files import store_long
 
 GENERATED = {"arithmetic": arithmetic, "arithmetic_tool": arithmetic_tool, "programs": programs, "room": room}
@@ -61,7 +54,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list[Record]]]]:
-    """(data source, file name -> what it is for and its records)."""
+    """The data source, and by the name of each file to write what it is for (train, val or test) and its records."""
     check_name(options.name)
     if options.max_tests is not None and options.max_tests < 1:
         raise ValueError(f"--max-tests {options.max_tests}: at least 1 test has to stay.")
@@ -91,7 +84,7 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
     found = {}
     for split, records in by_split.items():
         name = f"{options.name}_{split}" if several else options.name
-        found[name] = (split, _without_cut_off(records, name))
+        found[name] = (split, whole_answers(records, name))
     return SETS[options.name].data_source, found
 
 
@@ -103,33 +96,21 @@ def check_name(name: str) -> None:
         raise ValueError(f"Unknown set {name!r}; {hint}")
 
 
-def _without_cut_off(records: list[Record], name: str) -> list[Record]:
-    whole, report = whole_answers(records)
-    if report:
-        print(f"{name}: {report}", file=sys.stderr)
-    return whole
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     data_source, files = collect(options)
     code = options.name in CODE
     system_prompt = options.system_prompt
     if system_prompt is None:
-        system_prompt = "" if options.name in GENERATED else SYSTEM_PROMPT if code else PAPER_SYSTEM_PROMPT
+        system_prompt = "" if options.name in GENERATED else CODE_SYSTEM_PROMPT if code else PAPER_SYSTEM_PROMPT
     written = []
     for name, (split, records) in files.items():
         path = options.out / f"{name}.parquet"
         if code:
             records = [replace(record, answer=store_long(record.answer, options.out)) for record in records]
-        write_records(
-            records,
-            path,
-            data_source=data_source,
-            split=split,
-            system_prompt=system_prompt,
-            ability="code" if code else "math",
-        )
+        ability = "code" if code else "math"
+        rows = verl_rows(records, data_source=data_source, split=split, system_prompt=system_prompt, ability=ability)
+        write_rows(rows, path)
         print(f"{name}: {len(records)} problems, {repetitions(records)}", file=sys.stderr)
         written.append(path)
     for path in written:

@@ -103,7 +103,7 @@ VOICES: tuple[Callable[[list[str], int], str], ...] = (
 
 
 GUESS_RANGE = 9
-DIRECT_SHARE = 0.4  # guesses: the share a policy has to learn to leave
+GUESS_SHARE = 0.4  # guesses: the share a policy has to learn to leave
 
 
 def direct(answer: int) -> str:
@@ -111,13 +111,13 @@ def direct(answer: int) -> str:
     return f"It is \\boxed{{{answer}}}."
 
 
-def worked_solution(problem: Problem, rng: random.Random, direct_share: float = DIRECT_SHARE) -> str:
-    """A right solution in a random strategy and voice, or with probability `direct_share` a guess at the answer.
+def worked_solution(problem: Problem, rng: random.Random, guess_share: float = GUESS_SHARE) -> str:
+    """A right solution in a random strategy and voice, or with probability `guess_share` a guess at the answer.
 
     A guess is off by up to `GUESS_RANGE`. Like the text that large models learn from, the corpus is of mixed quality:
     what a policy can learn from rewards is which of its habits lead to right answers.
     """
-    if rng.random() < direct_share:
+    if rng.random() < guess_share:
         return direct(problem.answer + rng.randint(-GUESS_RANGE, GUESS_RANGE))
     steps = rng.choice(list(problem.strategies.values()))
     return rng.choice(VOICES)(steps, problem.answer)

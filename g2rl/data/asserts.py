@@ -35,7 +35,7 @@ def recorded_calls():
         calls.append([*given, match or copy.deepcopy(result), match])
         return result
 
-    exec({asserts!r}, {{**globals(), "candidate": candidate, **({{{name!r}: candidate}} if {by_name} else {{}})}})
+    exec({asserts!r}, {{**globals(), "candidate": candidate, **({{{function!r}: candidate}} if {by_name} else {{}})}})
     return calls
 """
 
@@ -53,7 +53,7 @@ def record(program: str, function: str, asserts: str, *, by_name: bool) -> dict[
         ValueError: the asserts fail, or the calls are no plain data.
         RuntimeError: there is no sandbox on this machine.
     """
-    recorder = RECORDER.format(function=function, name=function, asserts=asserts, by_name=by_name)
+    recorder = RECORDER.format(function=function, asserts=asserts, by_name=by_name)
     run = _sandbox().run(program + recorder, "[[], {}]", TIMEOUT_S, OUTPUT_BYTES, "recorded_calls")
     if run.ended != "normal" or run.output is None:
         last = (run.noise.strip().splitlines() or [""])[-1]

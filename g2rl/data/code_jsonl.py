@@ -5,10 +5,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from g2rl.data.code_problems import to_record
-from g2rl.data.prepare import Record
-from g2rl.data.reading import read_file
-from g2rl.data.sets import Row
+from g2rl.data.code_problems import to_code_record
+from g2rl.data.reading import Row, read_file
+from g2rl.data.records import Record
 from g2rl.verify.code import CodePool
 
 
@@ -22,7 +21,7 @@ def read_code_jsonl(source: Path, max_tests: int | None, *, run_solutions: bool)
     rows, records = read_file(source), []
     for number, row in enumerate(rows):
         try:
-            records.append(to_record(row, max_tests))
+            records.append(to_code_record(row, max_tests))
         except ValueError as error:
             raise ValueError(f"{source}, row {number}: {error}.") from None
     if not records:

@@ -6,20 +6,20 @@ that it names, `{"args": [...], "kwargs": {...}, "result": value}`. The rows of 
 """
 
 import json
-from typing import Any
+from typing import Any, get_args
 
-from g2rl.data.prepare import Record
-from g2rl.data.sets import Row
+from g2rl.data.reading import Row
+from g2rl.data.records import Record
+from g2rl.verify.code.compare import Comparison
 
-COMPARISONS = ("approx", "unordered", "truth", "root")
-SYSTEM_PROMPT = (
+CODE_SYSTEM_PROMPT = (
     "Write a Python program that solves the problem, as one fenced code block that begins with ```python. "
     "Where the problem gives a function or starter code, complete it and call nothing. "
     "Otherwise read the input from standard input and print the answer to standard output."
 )
 
 
-def to_record(row: Row, max_tests: int | None = None) -> Record:
+def to_code_record(row: Row, max_tests: int | None = None) -> Record:
     """The record of one row; its answer is the judge's ground truth, a JSON text.
 
     Tests that are there twice are kept once. Of more than `max_tests` the ones with the longest inputs are kept, as
@@ -39,8 +39,8 @@ def to_record(row: Row, max_tests: int | None = None) -> Record:
         raise ValueError("it has a 'function', but its tests are standard input and output")
     truth: dict[str, Any] = {"function": function} if calls else {}
     if (compare := row.get("compare")) is not None:
-        if not calls or compare not in COMPARISONS:
-            raise ValueError(f"'compare' is {compare!r}; of calls it may be one of {', '.join(COMPARISONS)}")
+        if not calls or compare not in get_args(Comparison):
+            raise ValueError(f"'compare' is {compare!r}; of calls it may be one of {', '.join(get_args(Comparison))}")
         truth["compare"] = compare
     if (tolerance := row.get("tolerance")) is not None:
         if calls or not isinstance(tolerance, int | float) or not 0 < tolerance < 1:

@@ -7,10 +7,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from g2rl.data import deepcoder, humaneval, livecodebench
-from g2rl.data.code_problems import to_record
-from g2rl.data.prepare import Record
-from g2rl.data.reading import read_file, read_hub
-from g2rl.data.sets import Row
+from g2rl.data.code_problems import to_code_record
+from g2rl.data.reading import Row, read_file, read_hub
+from g2rl.data.records import Record
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ CODE_SETS: Mapping[str, CodeSet] = MappingProxyType(
 def read_code_set(name: str, source: Path | None, window: livecodebench.Window, max_tests: int | None) -> list[Record]:
     """The problems of one set of the table, from the hub or a local file with the hub's columns or `code_jsonl`'s.
 
-    Rows that no program could be judged by (no tests, tests that cannot be decoded, ...) are left out; their numbers,
+    Rows by which no program could be judged (no tests, tests that cannot be decoded, ...) are left out; their numbers,
     counted from 0, and what is wrong with them are printed.
 
     Raises:
@@ -89,18 +88,25 @@ def read_code_set(name: str, source: Path | None, window: livecodebench.Window, 
     else:
         parts = (read_hub(chosen.repository, chosen.revision, config, split) for config, split in chosen.parts)
         rows = enumerate(row for part in parts for row in part)
-    records, refused = [], Refused()
+    records: list[Record] = []
+    left_out: dict[str, list[int]] = {}  # what is wrong with the rows -> their numbers
     for number, row in rows:
         try:
-            records.append(to_record(row if _is_converted(row) else chosen.convert(row), max_tests))
+            records.append(to_code_record(row if _is_converted(row) else chosen.convert(row), max_tests))
         except KeyError as error:
             raise ValueError(
                 f"{source or chosen.repository}, row {number}: no column {error}, and not the columns of code_jsonl; "
                 f"it has {', '.join(map(str, row))}."
             ) from None
         except ValueError as error:
-            refused.add(number, str(error))
-    print(refused.report(name, len(records)), end="", file=sys.stderr)
+            left_out.setdefault(str(error), []).append(number)
+    total = len(records) + sum(map(len, left_out.values()))
+    for reason, numbers in left_out.items():
+        print(
+            f"{name}: {len(numbers)} of {total} problems left out, numbers {', '.join(map(str, numbers))} "
+            f"counted from 0: {reason}",
+            file=sys.stderr,
+        )
     if not records:
         raise ValueError(f"{name}: no problem of {source or chosen.repository} can be used.")
     expected = chosen.count if name != "livecodebench" or window == livecodebench.PUBLISHED else None
@@ -111,22 +117,3 @@ def read_code_set(name: str, source: Path | None, window: livecodebench.Window, 
 
 def _is_converted(row: Row) -> bool:
     return "problem" in row and isinstance(row.get("tests"), list)
-
-
-class Refused:
-    """The rows that were left out, by what is wrong with them."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, list[int]] = {}
-
-    def add(self, number: int, reason: str) -> None:
-        self.numbers.setdefault(reason, []).append(number)
-
-    def report(self, name: str, kept: int) -> str:
-        """A line for each reason; "" where no row was left out."""
-        total = kept + sum(map(len, self.numbers.values()))
-        return "".join(
-            f"{name}: {len(numbers)} of {total} problems left out, numbers {', '.join(map(str, numbers))} "
-            f"counted from 0: {reason}\n"
-            for reason, numbers in self.numbers.items()
-        )

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from g2rl.data.livecodebench import functional
-from g2rl.data.sets import Row
+from g2rl.data.reading import Row
 
 TOLERANCE = 1e-6  # of printed decimals, as TACO's and PrimeIntellect's own checkers allow
 

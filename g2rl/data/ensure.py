@@ -3,10 +3,7 @@
 import sys
 from pathlib import Path
 
-from g2rl.data.__main__ import main
-
-OWN = ("jsonl", "code_jsonl")  # made from a file of the user's
-WITH_VALIDATION = ("arithmetic", "arithmetic_tool", "programs", "room", *OWN)  # a training and a validation file
+from g2rl.data.__main__ import GENERATED, OWN_FILES, main
 
 
 def ensure(name: str, out: str, source: str | None = None, max_tests: int | None = None) -> list[Path]:
@@ -18,10 +15,11 @@ def ensure(name: str, out: str, source: str | None = None, max_tests: int | None
     Raises:
         ValueError: `source` is missing for a set of the user's, or the set cannot be made.
     """
-    if name in OWN and source is None:
+    if name in OWN_FILES and source is None:
         raise ValueError(f"task={name} trains on a file of yours: set DATA_FILE=problems.jsonl in front.")
-    paths = [Path(out) / f"{part}.parquet" for part in (("train", "val") if name in WITH_VALIDATION else (name,))]
-    if name in OWN or not all(path.is_file() for path in paths):
+    files = ("train", "val") if name in (*GENERATED, *OWN_FILES) else (name,)
+    paths = [Path(out) / f"{file}.parquet" for file in files]
+    if name in OWN_FILES or not all(path.is_file() for path in paths):
         print(f"preparing the data of {name}", file=sys.stderr, flush=True)
         given = {"--source": source, "--max-tests": max_tests}
         options = [part for option, value in given.items() if value is not None for part in (option, str(value))]

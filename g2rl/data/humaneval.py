@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from g2rl.data.asserts import record
-from g2rl.data.sets import Row
+from g2rl.data.reading import Row
 from g2rl.verify.code import values
 
 ROOT = "find_zero"  # asks for a zero of a polynomial: any is right, so its residual is checked

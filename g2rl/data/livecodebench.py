@@ -17,8 +17,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from g2rl.data.reading import hub_file, json_lines, read_file
-from g2rl.data.sets import Row
+from g2rl.data.reading import Row, hub_file, json_lines, read_file
 
 REPOSITORY = "livecodebench/code_generation_lite"
 REVISION = "0fe84c3912ea0c4d4a78037083943e8f0c4dd505"

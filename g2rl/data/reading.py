@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+Row = dict[str, Any]
 FORMATS = (".jsonl", ".json", ".csv", ".parquet")
 
 
-def read_file(path: Path) -> list[dict[str, Any]]:
+def read_file(path: Path) -> list[Row]:
     """The rows of a JSON-lines, JSON (list of objects), CSV (with a header) or parquet file, each also as .gz.
 
     Raises:
@@ -42,7 +43,7 @@ def read_file(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+def json_lines(path: Path) -> Iterator[Row]:
     """The rows of a JSON-lines file one by one; the files of LiveCodeBench are too large to hold them all.
 
     Raises:
@@ -52,7 +53,10 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 if text := line.decode("utf-8-sig").strip():
-                    yield _object(text, f"{path}, line {number}")
+                    row = _parse(text, f"{path}, line {number}")
+                    if not isinstance(row, dict):
+                        raise ValueError(f"{path}, line {number} is not a JSON object.")
+                    yield row
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
 
@@ -64,15 +68,8 @@ def _parse(text: str, where: str) -> Any:
         raise ValueError(f"{where} is not valid JSON: {error}.") from None
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
-    row = _parse(line, where)
-    if not isinstance(row, dict):
-        raise ValueError(f"{where} is not a JSON object.")
-    return row
-
-
 def hub_is_off() -> str:
-    """A word for error messages; the scripts for machines without a GPU keep away from the hub by default."""
+    """What error messages add where HF_HUB_OFFLINE is set, as the scripts for machines without a GPU set it."""
     return " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE", "0") not in ("", "0") else ""
 
 
@@ -94,7 +91,7 @@ def _no_hub(repository: str, error: Exception) -> ValueError:
     )
 
 
-def read_hub(repository: str, revision: str, config: str | None, split: str) -> list[dict[str, Any]]:
+def read_hub(repository: str, revision: str, config: str | None, split: str) -> list[Row]:
     """The rows of one split of a data set on the Hugging Face hub, at a pinned revision.
 
     Raises:

@@ -1,12 +1,13 @@
 """verl's parquet rows: one schema for every set, so that verl can concatenate files of different sets."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from g2rl.data.records import Record
 from g2rl.utils.files import atomic_file
 
 PAPER_SYSTEM_PROMPT = "Please reason step by step, and put your final answer within \\boxed{}."
@@ -53,6 +54,25 @@ def make_row(
         "reward_model": {"style": "rule", "ground_truth": answer},
         "extra_info": {"index": index, "split": split, **extra},
     }
+
+
+def verl_rows(
+    records: Iterable[Record], *, data_source: str, split: str, system_prompt: str, ability: str = "math"
+) -> list[dict[str, Any]]:
+    """The rows that verl's dataset reads; their index is the record's place."""
+    return [
+        make_row(
+            data_source,
+            record.question,
+            record.answer,
+            index=index,
+            split=split,
+            system_prompt=system_prompt,
+            ability=ability,
+            **record.extra,
+        )
+        for index, record in enumerate(records)
+    ]
 
 
 def write_rows(rows: Sequence[dict[str, Any]], path: Path) -> Path:

@@ -1,14 +1,16 @@
-"""The training sets and benchmarks: where each comes from, how many problems it has, how its columns are read."""
+"""The training sets and benchmarks: where each comes from, how many problems it has, how its rows are read."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
+from g2rl.data.columns import recognise
+from g2rl.data.reading import Row, read_file, read_hub
+from g2rl.data.records import Record, to_record, with_num_choices
 from g2rl.verify.boxes import last_boxed
-
-Row = dict[str, Any]
+from g2rl.verify.data_sources import DEFAULT_VERIFIERS
 
 
 @dataclass(frozen=True)
@@ -142,3 +144,62 @@ SETS: Mapping[str, ProblemSet] = MappingProxyType(
         ),
     }
 )
+
+
+def read_set(
+    name: str, source: Path | None, seed: int, columns: Mapping[str, str] | None = None
+) -> dict[str, list[Record]]:
+    """The problems of a set of the table, by what they are for: train or test.
+
+    A local file holds one split; which one shows in the number of its problems. It has the hub's columns, or those of
+    a user's own file (`columns`).
+
+    Raises:
+        ValueError: a row or the number of problems is not as it should be, or the source cannot be read.
+    """
+    chosen = SETS[name]
+    if source is not None:
+        records = _convert(chosen, read_file(source), str(source), seed, columns)
+        for split, (_, count) in chosen.splits.items():
+            if len(records) == count:
+                return {split: records}
+        counts = " or ".join(f"{count} ({split})" for split, (_, count) in chosen.splits.items())
+        raise ValueError(
+            f"{source} has {len(records)} problems, {name} has {counts}; for a set of your own use `jsonl --source`."
+        )
+    found = {}
+    for split, (hub_split, count) in chosen.splits.items():
+        rows = read_hub(chosen.repository, chosen.revision, chosen.config, hub_split)
+        found[split] = _convert(chosen, rows, f"{chosen.repository} ({hub_split})", seed)
+        if len(found[split]) != count:
+            raise ValueError(f"{chosen.repository} ({hub_split}) has {len(found[split])} problems, not {count}.")
+    return found
+
+
+def _with_answers(chosen: ProblemSet, rows: list[Row], where: str, columns: Mapping[str, str] | None) -> list[Row]:
+    """The rows with `problem` and `answer`: from the hub's columns, else from those of a user's own file."""
+    if columns is None:
+        try:
+            found = [row if {"problem", "answer"} <= row.keys() else chosen.convert(row) for row in rows]
+            if all({"problem", "answer"} <= row.keys() for row in found):
+                return found
+        except (KeyError, IndexError, TypeError):
+            pass
+    return recognise(rows, where, columns)
+
+
+def _convert(
+    chosen: ProblemSet, rows: list[Row], where: str, seed: int, columns: Mapping[str, str] | None = None
+) -> list[Record]:
+    records, seen = [], set()
+    for number, row in enumerate(_with_answers(chosen, rows, where, columns)):
+        place = f"{where}, row {number}"
+        if chosen.repeated and "id" in row:
+            if row["id"] in seen:
+                continue
+            seen.add(row["id"])
+        record = to_record(row, place, f"{seed}-{number}" if chosen.shuffle_choices else None)
+        if DEFAULT_VERIFIERS[chosen.data_source] == "choice" and "num_choices" not in record.extra:
+            record = with_num_choices(record, place)
+        records.append(record)
+    return records

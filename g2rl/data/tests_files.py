@@ -17,34 +17,34 @@ from g2rl.utils.files import atomic_file
 LIMIT_BYTES = 32 << 10
 
 
-def store_long(gold: str, folder: Path) -> str:
+def store_long(ground_truth: str, folder: Path) -> str:
     """What a row holds for a ground truth: the text itself, or the name of the file in `folder` that now holds it."""
-    content = gold.encode()
+    content = ground_truth.encode()
     if len(content) <= LIMIT_BYTES:
-        return gold
+        return ground_truth
     digest = hashlib.sha256(content).hexdigest()
     name = f"tests/{digest[:2]}/{digest}.json.gz"
     if not (folder / name).is_file():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(folder / name) as temporary:
             temporary.write_bytes(gzip.compress(content, mtime=0))
-    return json.dumps({"tests_file": name, "count": len(json.loads(gold)["tests"])})
+    return json.dumps({"tests_file": name, "count": len(json.loads(ground_truth)["tests"])})
 
 
-def file_name(gold: str) -> str | None:
+def file_name(ground_truth: str) -> str | None:
     """The file that a row's ground truth names, relative to the parquet's folder; None where it holds its tests."""
-    return json.loads(gold)["tests_file"] if gold.startswith('{"tests_file"') else None
+    return json.loads(ground_truth)["tests_file"] if ground_truth.startswith('{"tests_file"') else None
 
 
-def resolve(gold: str, folders: Iterable[Path]) -> str:
+def resolve(ground_truth: str, folders: Iterable[Path]) -> str:
     """The ground truth itself, read from one of the folders where the row only names its file.
 
     Raises:
         FileNotFoundError: the file is in none of them.
     """
-    name = file_name(gold)
+    name = file_name(ground_truth)
     if name is None:
-        return gold
+        return ground_truth
     for folder in folders:
         if (folder / name).is_file():
             return _content(folder / name)

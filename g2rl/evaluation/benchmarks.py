@@ -13,12 +13,11 @@ from pathlib import Path
 import pyarrow.parquet
 
 from g2rl.data.check import ground_truth_text
-from g2rl.data.code_problems import SYSTEM_PROMPT
+from g2rl.data.code_problems import CODE_SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS
 from g2rl.data.own import read_any
-from g2rl.data.prepare import verl_rows
 from g2rl.data.reading import FORMATS
-from g2rl.data.rows import PAPER_SYSTEM_PROMPT
+from g2rl.data.rows import PAPER_SYSTEM_PROMPT, verl_rows
 from g2rl.data.sets import SETS
 from g2rl.data.tests_files import file_name
 
@@ -97,7 +96,7 @@ def _verl_rows(path: Path) -> list[dict] | None:
 def _own_rows(path: Path, columns: Mapping[str, str] | None, system_prompt: str | None) -> list[dict]:
     data_source, records = read_any(path, columns)
     if system_prompt is None:
-        system_prompt = SYSTEM_PROMPT if data_source == "code" else PAPER_SYSTEM_PROMPT
+        system_prompt = CODE_SYSTEM_PROMPT if data_source == "code" else PAPER_SYSTEM_PROMPT
     return verl_rows(records, data_source=data_source, split="test", system_prompt=system_prompt)
 
 

@@ -58,9 +58,8 @@ def to_latex(answer: str) -> str:
         text = "".join(map(_character, characters))
         written.append(f"{script}{{{text}}}" if script else text)
     text = re.sub(r"\^\{(\d+)\}/_\{(\d+)\}", r"\\frac{\1}{\2}", "".join(written))  # ¹⁄₂
-    while (
-        place := max(map(text.rfind, _ROOTS))
-    ) >= 0:  # the last root first, so that inner ones come before outer ones
+    # The last root first, so that inner ones come before outer ones.
+    while (place := max(map(text.rfind, _ROOTS))) >= 0:
         text = _root(text, place)
     return text
 

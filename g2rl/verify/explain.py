@@ -1,7 +1,7 @@
 """Why is an answer right or wrong? For a person who looks into a verdict."""
 
 from g2rl.verify.boxes import last_boxed
-from g2rl.verify.choice import choice_letter
+from g2rl.verify.choice import verify_choice
 from g2rl.verify.mathematics import compare_forms
 from g2rl.verify.notation import NormalForm, normal_form
 from g2rl.verify.pool import VerifierPool
@@ -27,9 +27,9 @@ def explain_response(response: str, gold: str, *, verifier: str = "math", num_ch
         return f"verdict: wrong\ngold:    {gold}\nanswer:  none\ndecided by: the response has no complete \\boxed{{}}"
     if verifier == "math":
         return explain(gold, answer)
-    letter = choice_letter(answer, num_choices)
-    verdict = "right" if letter == gold.strip().upper() else "wrong"
-    return f"verdict: {verdict}\ngold:    {gold}\nanswer:  {answer}  ->  {letter}\ndecided by: the option letters"
+    verdict = verify_choice(response, gold, num_choices)
+    lines = [f"verdict: {'right' if verdict.correct else 'wrong'}", f"gold:    {gold}"]
+    return "\n".join([*lines, f"answer:  {answer}  ->  {verdict.answer}", "decided by: the option letters"])
 
 
 def _line(answer: str, form: NormalForm) -> str:

@@ -1,15 +1,15 @@
 """The processes behind `VerifierPool`: one server that imports sympy once, and the workers it forks.
 
-Run as `python -m g2rl.verify.fork_server FD`. The server has one thread and no state, so a fork of it is safe and takes
-milliseconds, where a fresh interpreter takes seconds to import sympy; and nothing of the caller (torch, Ray, its main
-script) is loaded in a worker, whichever process the pool lives in.
+Run as `python -m g2rl.verify.fork_server FD BYTES`: a socket, and the address space that a worker may have. The server
+has one thread and no state, so a fork of it is safe and takes milliseconds, where a fresh interpreter takes seconds to
+import sympy; and nothing of the caller (torch, Ray, its main script) is loaded in a worker, whichever process the pool
+lives in.
 
 Nobody outlives the pool's process, also when that is killed: the server ends when its socket closes or its parent is
 gone, and the kernel kills the workers with the server (PR_SET_PDEATHSIG), even in the middle of a computation.
 """
 
 import contextlib
-import ctypes
 import gc
 import os
 import resource
@@ -20,8 +20,8 @@ import sys
 from multiprocessing.connection import Connection
 
 from g2rl.verify import symbolic
+from g2rl.verify.code import confine
 
-_PR_SET_PDEATHSIG = 1
 _PARENT_CHECK_S = 1.0
 
 
@@ -39,10 +39,9 @@ def serve(control: socket.socket, memory_bytes: int) -> None:
         if not message:
             return
         if os.fork() == 0:
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() == server:  # else it died before the line above
-                control.close()
-                work(Connection(descriptors[0]), memory_bytes)
+            confine.die_with(server)
+            control.close()
+            work(Connection(descriptors[0]), memory_bytes)
             os._exit(0)
         os.close(descriptors[0])
 

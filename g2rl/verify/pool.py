@@ -2,8 +2,8 @@
 
 Comparing two formulas symbolically can take for ever or all memory. So every comparison runs in a worker process with a
 connection of its own; one that passes the limit is killed with SIGKILL and replaced by a fork of a warm server
-(`worker.py`). One thread for each worker hands out the work and watches the clock, so the pool may be used from any
-thread, from asyncio and from inside Ray actors.
+(`fork_server.py`). One thread for each worker hands out the work and watches the clock, so the pool may be used from
+any thread, from asyncio and from inside Ray actors.
 
 Pebble's pool was the alternative. Each worker that it replaces imports sympy and the caller's main script (in a Ray
 actor Ray, in a training script torch), which takes seconds, and one idle worker that dies breaks the whole pool.

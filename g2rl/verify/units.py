@@ -117,7 +117,7 @@ def _words(tail: str) -> tuple[re.Match, str | None] | None:
     if match := _WORD_UNIT.search(tail):
         unit = _unit_name(match[1], match[2])
         if unit or (not match[2] and re.search(r"\d\s+$", tail[: match.start(1)]) and _says_nothing(match[1])):
-            return match, unit or "words"
+            return match, unit or "words"  # as good as a unit: 5 apples are not 5 cm
     return None
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from g2rl.data.__main__ import main
 from g2rl.data.check import check_rows
-from g2rl.data.code_problems import SYSTEM_PROMPT, longest, to_record
+from g2rl.data.code_problems import CODE_SYSTEM_PROMPT, longest, to_code_record
 from g2rl.data.tests_files import LIMIT_BYTES, file_name, resolve, store_long
 
 SUM = {"problem": "Print the sum.", "tests": [{"stdin": "1 2\n", "stdout": "3\n"}]}
@@ -21,27 +21,29 @@ def write_jsonl(path, rows):
 
 
 def test_the_judge_gets_the_tests_and_nothing_else():
-    record = to_record({**ADD, "id": 7, "subject": "easy", "compare": "approx", "solution": "secret", "x": 1})
+    record = to_code_record({**ADD, "id": 7, "subject": "easy", "compare": "approx", "solution": "secret", "x": 1})
     assert json.loads(record.answer) == {"function": "add", "compare": "approx", "tests": ADD["tests"]}
     assert (record.question, record.extra) == ("Write add(a, b).", {"id": "7", "subject": "easy"})
-    printed = to_record({**SUM, "tolerance": 1e-6, "tests": [{"input": "1 2", "output": "3", "testtype": "stdin"}]})
+    printed = to_code_record(
+        {**SUM, "tolerance": 1e-6, "tests": [{"input": "1 2", "output": "3", "testtype": "stdin"}]}
+    )
     assert json.loads(printed.answer) == {"tolerance": 1e-6, "tests": [{"stdin": "1 2", "stdout": "3"}]}
 
 
 def test_what_the_model_has_to_write_stands_in_the_question():
     starter = "def add(a, b):\n    "
-    with_starter = to_record({**ADD, "starter_code": starter}).question
+    with_starter = to_code_record({**ADD, "starter_code": starter}).question
     assert with_starter == "Write add(a, b).\n\nComplete this code:\n\n```python\ndef add(a, b):\n```"
     already = {**ADD, "problem": f"Complete:\n{starter}", "starter_code": starter}
-    assert to_record(already).question == already["problem"].strip()
-    assert to_record({**ADD, "problem": "Sum up."}).question == "Sum up.\n\nThe function is called `add`."
+    assert to_code_record(already).question == already["problem"].strip()
+    assert to_code_record({**ADD, "problem": "Sum up."}).question == "Sum up.\n\nThe function is called `add`."
 
 
 def test_equal_tests_count_once_and_contradicting_ones_are_refused():
     twice = [{"stdin": "1", "stdout": "1"}, {"stdin": "2", "stdout": "2"}, {"input": "1", "output": "1"}]
-    assert json.loads(to_record({**SUM, "tests": twice}).answer)["tests"] == twice[:2]
+    assert json.loads(to_code_record({**SUM, "tests": twice}).answer)["tests"] == twice[:2]
     with pytest.raises(ValueError, match="two tests have the input of test 1 and different results"):
-        to_record({**SUM, "tests": [{"stdin": "1", "stdout": "1"}, {"stdin": "1", "stdout": "2"}]})
+        to_code_record({**SUM, "tests": [{"stdin": "1", "stdout": "1"}, {"stdin": "1", "stdout": "2"}]})
 
 
 def test_the_longest_inputs_are_kept_in_their_order():
@@ -49,7 +51,7 @@ def test_the_longest_inputs_are_kept_in_their_order():
     assert [len(test["stdin"]) for test in longest(tests, 3)] == [9, 7, 7]
     assert longest(tests, 5) == longest(tests, None) == tests
     calls = [{"args": [list(range(size))], "result": size} for size in (1, 30, 2)]
-    kept = json.loads(to_record({**ADD, "tests": calls}, max_tests=1).answer)["tests"]
+    kept = json.loads(to_code_record({**ADD, "tests": calls}, max_tests=1).answer)["tests"]
     assert kept == calls[1:2]
 
 
@@ -67,7 +69,7 @@ def test_the_longest_inputs_are_kept_in_their_order():
         ({**ADD, "function": None}, "'function' must name"),
         ({**ADD, "function": "a.b"}, "'function' must name"),
         ({**SUM, "function": "add"}, "it has a 'function', but its tests are standard input"),
-        ({**ADD, "compare": "loose"}, "'compare' is 'loose'; of calls it may be one of approx"),
+        ({**ADD, "compare": "loose"}, "'compare' is 'loose'; of calls it may be one of equal, approx"),
         ({**SUM, "compare": "approx"}, "'compare' is 'approx'"),
         ({**SUM, "tolerance": "1e-6"}, "'tolerance' is '1e-6'"),
         ({**ADD, "tolerance": 1e-6}, "of printed output"),
@@ -76,7 +78,7 @@ def test_the_longest_inputs_are_kept_in_their_order():
 )
 def test_bad_rows(row, message):
     with pytest.raises(ValueError, match=message):
-        to_record(row)
+        to_code_record(row)
 
 
 def test_a_users_file_is_written_with_its_own_prompt_and_data_source(tmp_path):
@@ -85,7 +87,7 @@ def test_a_users_file_is_written_with_its_own_prompt_and_data_source(tmp_path):
     assert check_rows(tmp_path / "train.parquet").count == 16
     (row, *_) = pq.read_table(tmp_path / "val.parquet").to_pylist()
     assert (row["data_source"], row["ability"], row["extra_info"]["split"]) == ("code", "code", "val")
-    assert row["prompt"][0]["content"] == SYSTEM_PROMPT
+    assert row["prompt"][0]["content"] == CODE_SYSTEM_PROMPT
     assert json.loads(row["reward_model"]["ground_truth"]) == {"tests": SUM["tests"]}
 
 

@@ -27,17 +27,17 @@ from g2rl.data.columns import parse_columns, recognise
         ({"problem": "Q", "answer": "18", "solution": r"\boxed{18.0}"}, "problem from problem, answer from answer"),
     ],
 )
-def test_shapes(row, line):
-    rows, said = recognise([row], "file")
-    assert (rows[0]["problem"], str(rows[0]["answer"])) == ("Q", "18")
-    assert said == line
+def test_shapes(row, line, capsys):
+    (read,) = recognise([row], "file")
+    assert (read["problem"], str(read["answer"])) == ("Q", "18")
+    assert capsys.readouterr().err == f"file: {line}\n"
 
 
 def test_disagreement_and_override():
     rows = [{"question": "Q", "answer": "1"}, {"question": "Q", "answer": "1", "solution": r"\boxed{2}"}]
     with pytest.raises(ValueError, match=r"file, row 1: answer and solution disagree .* --columns"):
         recognise(rows, "file")
-    assert recognise(rows[1:], "file", parse_columns("answer=solution"))[0][0]["answer"] == "2"
+    assert recognise(rows[1:], "file", parse_columns("answer=solution"))[0]["answer"] == "2"
     with pytest.raises(ValueError, match=r"row 0: no 'answer' \(answer, final_answer"):
         recognise([{"question": "Q"}], "file")
     with pytest.raises(ValueError, match="--columns"):

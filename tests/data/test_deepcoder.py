@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from g2rl.data.__main__ import main
-from g2rl.data.code_problems import to_record
+from g2rl.data.code_problems import to_code_record
 from g2rl.data.deepcoder import TOLERANCE, convert
 
 
 def truth(tests, **columns):
     row = {"problem": "P", "solutions": [], "tests": json.dumps(tests), **columns}
-    return json.loads(to_record(convert(row)).answer)
+    return json.loads(to_code_record(convert(row)).answer)
 
 
 STDIN = [{"stdin": "1\n2", "stdout": "3"}, {"stdin": "4", "stdout": "5\n"}]

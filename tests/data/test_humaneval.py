@@ -5,7 +5,7 @@ import json
 import pytest
 
 from g2rl.data import humaneval
-from g2rl.data.code_problems import to_record
+from g2rl.data.code_problems import to_code_record
 from g2rl.verify.code import CodePool
 
 HUMANEVAL = {
@@ -42,7 +42,7 @@ MBPP = {
 
 
 def truth(row):
-    return json.loads(to_record(row).answer)
+    return json.loads(to_code_record(row).answer)
 
 
 def test_the_calls_of_humaneval_become_tests():
@@ -89,7 +89,7 @@ def test_solutions_pass_the_tests_that_were_made_and_others_do_not():
     ]
     with CodePool(1) as pool:
         for row, solution, old, new in cases:
-            gold = to_record(row).answer
+            gold = to_code_record(row).answer
             assert pool.submit(f"```python\n{solution}\n```", gold).result().correct
             assert not pool.submit(f"```python\n{solution.replace(old, new)}\n```", gold).result().correct
 

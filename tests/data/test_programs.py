@@ -5,15 +5,11 @@ import random
 import re
 from itertools import islice
 
-import pytest
-
-from g2rl.data import arithmetic
 from g2rl.data.programs import (
     ARGUMENTS,
     FLAT_SHARE,
     NUM_TESTS,
     SLIP_SHARE,
-    distinct_problems,
     in_a_block,
     line_by_line,
     one_expression,
@@ -91,19 +87,6 @@ def test_the_answer_is_not_in_the_question():
     assert not any(re.search(r"-?\d{2,}", problem.question) for problem in SAMPLE)
 
 
-def test_splits_share_no_problem_whatever_the_seeds_and_count_to_thousands():
-    train = {problem.question for problem in islice(problems("train", seed=0), 60_000)}
-    validation = {problem.question for problem in islice(problems("val", seed=1), 10_000)}
-    assert not train & validation
-    assert len(train) > 3400 and len(validation) > 350
-
-
-@pytest.mark.parametrize("task", ["programs", "arithmetic"])
-def test_distinct_problems_are_seeded(task):
-    distinct = distinct_problems if task == "programs" else arithmetic.distinct_problems
-    first = distinct("train", 200, seed=5)
-    assert first == distinct("train", 200, seed=5) and first != distinct("train", 200, seed=6)
-    assert first[:50] == distinct("train", 50, seed=5)
-    assert len({problem.question for problem in first}) == 200
-    with pytest.raises(ValueError, match=f"{task}: 5000 problems of split val are asked for; there are"):
-        distinct("val", 5000, seed=1)
+def test_there_are_thousands_of_problems():
+    assert len({problem.question for problem in islice(problems("train", seed=0), 60_000)}) > 3400
+    assert len({problem.question for problem in islice(problems("val", seed=1), 10_000)}) > 350

@@ -10,7 +10,7 @@ import pytest
 
 from g2rl.data.__main__ import main
 from g2rl.data.check import check_rows
-from g2rl.data.prepare import is_cut_off
+from g2rl.data.records import is_cut_off
 from g2rl.verify import VerifierPool, verifier_table
 
 pytestmark = [

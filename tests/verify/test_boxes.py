@@ -37,6 +37,7 @@ def test_no_box_a_cut_one_or_an_empty_one_is_no_answer(response):
 @pytest.mark.parametrize(
     "response",
     ["{" * 10**6, "\\" * 10**6 + "boxed{", "\\boxed{" * 150_000, "\\boxed" + " " * 10**6 + "{", "\\boxed{ " * 10**5],
+    ids=lambda response: response[:12],
 )
 def test_hostile_text_takes_linear_time(response):
     """Each of these is a million signs: a quadratic search would not come to its end."""

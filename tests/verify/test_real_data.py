@@ -1,8 +1,6 @@
 """The verifier on every answer of the real sets, in the folder that G2RL_TEST_DATA names."""
 
 import contextlib
-import gzip
-import json
 import os
 import random
 import re
@@ -12,9 +10,11 @@ import time
 from pathlib import Path
 from string import ascii_uppercase
 
+import psutil
 import pytest
 
-from g2rl.data.prepare import is_cut_off
+from g2rl.data.reading import read_file
+from g2rl.data.records import is_cut_off
 from g2rl.verify import VerifierPool
 
 DATA = os.environ.get("G2RL_TEST_DATA")
@@ -37,10 +37,8 @@ ENDLESS = [
 
 
 def rows(name: str) -> list[dict]:
-    path = Path(DATA) / f"{name}.jsonl"
-    open_text = gzip.open if not path.exists() else open
-    with open_text(path if path.exists() else f"{path}.gz", "rt") as lines:
-        return [json.loads(line) for line in lines]
+    (path,) = Path(DATA).glob(f"{name}.jsonl*")
+    return read_file(path)
 
 
 def golds(name: str) -> list[str]:
@@ -159,6 +157,7 @@ def test_hanging_answers_among_ordinary_ones():
     endless = [(rf"\boxed{{{answer}}}", gold) for answer, gold in ENDLESS]
     mixed = ordinary + endless
     order = rng.sample(range(len(mixed)), len(mixed))
+    before = psutil.Process().children(recursive=True)
     with VerifierPool(num_workers, limit_s) as pool:
         pool.verify_many(ordinary[:50])
         start = time.perf_counter()
@@ -167,8 +166,7 @@ def test_hanging_answers_among_ordinary_ones():
         start = time.perf_counter()
         together = dict(zip(order, pool.verify_many([mixed[i] for i in order]), strict=True))
         seconds_together = time.perf_counter() - start
-        server = pool._server._process.pid
-        workers = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+        processes = [process for process in psutil.Process().children(recursive=True) if process not in before]
     failures = sum(together[i].failure is not None for i in range(1000, len(mixed)))
     print(
         f"1,000 ordinary: {seconds_alone:.1f} s; with {len(endless)} endless ones: {seconds_together:.1f} s; "
@@ -177,5 +175,5 @@ def test_hanging_answers_among_ordinary_ones():
     assert [together[i] for i in range(1000)] == alone
     assert not any(together[i].correct for i in range(1000, len(mixed)))
     assert seconds_together <= 2 * seconds_alone + len(endless) * limit_s / num_workers
-    assert len(workers) == num_workers
-    assert not any(Path(f"/proc/{pid}").exists() for pid in [server, *workers])
+    assert len(processes) == 1 + num_workers  # the server and its workers
+    assert psutil.wait_procs(processes, timeout=10)[1] == []

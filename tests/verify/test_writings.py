@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from g2rl.data.prepare import is_cut_off
 from g2rl.data.reading import read_file
+from g2rl.data.records import is_cut_off
 from g2rl.verify import VerifierPool
 from g2rl.verify.mathematics import equal
 
@@ -186,7 +186,8 @@ def test_a_meaning_free_change_of_real_golds_keeps_the_verdict(name):
     """300 golds of each set, those that are no plain number first, each against itself and the next one's: a writing has
     the verdict of what it was made from."""
     rng = random.Random(1)
-    golds = [answer for row in read_named(name) if not is_cut_off(answer := row["answer"])]
+    (path,) = Path(os.environ["G2RL_TEST_DATA"]).glob(f"{name}.jsonl*")
+    golds = [answer for row in read_file(path) if not is_cut_off(answer := row["answer"])]
     golds = sorted(rng.sample(golds, len(golds)), key=str.isdigit)[:301]
     pairs = [(other, gold) for gold, following in pairwise(golds) for other in (gold, following)]
     written = [(meaning_free(answer, rng), gold) for answer, gold in pairs]
@@ -196,11 +197,6 @@ def test_a_meaning_free_change_of_real_golds_keeps_the_verdict(name):
             for which in (pairs, written)
         )
     assert [found for found in zip(pairs, written, before, after, strict=True) if found[2] != found[3]] == []
-
-
-def read_named(name: str) -> list[dict]:
-    (path,) = Path(os.environ["G2RL_TEST_DATA"]).glob(f"{name}.jsonl*")
-    return read_file(path)
 
 
 def test_the_command_line_explains_a_verdict():

@@ -96,10 +96,10 @@ def interpreter(settings: CodeSettings) -> str:
 
 
 def confinement(settings: CodeSettings) -> Confinement:
-    """The confinement that `settings` ask for, as far as this machine has it.
+    """The confinement that `settings` ask for.
 
     Raises:
-        ValueError: it has not.
+        ValueError: this machine does not have it; says why and what to do.
     """
     if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
         raise ValueError("programs that a model wrote are run on Linux only, on x86-64 or aarch64.")
@@ -117,19 +117,19 @@ def confinement(settings: CodeSettings) -> Confinement:
     version = confine.landlock_version()
     if version:
         return Confinement(f"seccomp and Landlock {version}", instructions, landlock=True)
-    bwrap = shutil.which("bwrap")
-    command, problem = _bubblewrap(bwrap, interpreter(settings)) if bwrap else (), "it is not installed"
-    if bwrap:
+    problem = "it is not installed"
+    if bwrap := shutil.which("bwrap"):
+        command = _bubblewrap(bwrap, interpreter(settings))
         trial = subprocess.run([*command, "/bin/true"], capture_output=True, text=True)
-        problem = trial.stderr.strip() if trial.returncode else ""
-    if problem:
-        raise ValueError(
-            "programs that a model wrote would run unconfined here: this kernel has no Landlock and bubblewrap does "
-            f"not start ({problem}). Install bubblewrap or a kernel from 5.13 on; or set "
-            "reward.reward_kwargs.code.isolation=seccomp (they can then read what you can read, but write, send and "
-            "start nothing), or =none."
-        )
-    return Confinement("seccomp and bubblewrap", instructions, command=command)
+        if trial.returncode == 0:
+            return Confinement("seccomp and bubblewrap", instructions, command=command)
+        problem = trial.stderr.strip()
+    raise ValueError(
+        "programs that a model wrote would run unconfined here: this kernel has no Landlock and bubblewrap does not "
+        f"start ({problem}). Install bubblewrap or a kernel from 5.13 on; or set "
+        "reward.reward_kwargs.code.isolation=seccomp (they can then read what you can read, but write, send and "
+        "start nothing), or =none."
+    )
 
 
 def _bubblewrap(bwrap: str, python: str) -> tuple[str, ...]:

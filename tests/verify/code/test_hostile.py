@@ -1,4 +1,4 @@
-"""49 hostile programs: each has the outcome it must have, the next verdict is right, and nothing is left behind."""
+"""Hostile programs: each has the outcome it must have, the next verdict is right, and nothing is left behind."""
 
 # ruff: noqa: E501
 
@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from g2rl.verify.code import CodePool, CodeSettings
@@ -17,19 +18,9 @@ MARK = "left-by-a-program"  # in every name that a program tries to leave
 SETUP = f"import ctypes, os, sys\nlibc = ctypes.CDLL(None, use_errno=True)\nP = '/tmp/{MARK}'\n"
 RIGHT = "print(7)"
 
+VARIABLES = {"PATH", "LANG", "PWD", "SHLVL", "_", "OLDPWD", "LC_CTYPE"}  # of the environment
+VARIABLES |= {"PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE", "OPENBLAS_NUM_THREADS"}
 # name -> (program, the outcomes it may have). The expected output is 7, the input a line "1".
-VARIABLES = {
-    "PATH",
-    "LANG",
-    "PWD",
-    "SHLVL",
-    "_",
-    "OLDPWD",
-    "LC_CTYPE",
-    "PYTHONHASHSEED",
-    "PYTHONDONTWRITEBYTECODE",
-    "OPENBLAS_NUM_THREADS",
-}
 HOSTILE = {
     "1 endless loop": ("while True: pass", "timeout"),
     "2 sleep": ("import time; time.sleep(100)", "timeout"),
@@ -113,16 +104,9 @@ ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page))
 
 
 def leftovers() -> set[str]:
-    """Processes of this user, Unix sockets, and files that the programs name."""
+    """Files and Unix sockets whose names the programs chose."""
     files = {str(path) for folder in ("/tmp", "/dev/shm", ".", "/") for path in Path(folder).glob(f"*{MARK}*")}
     return files | {f"socket {line}" for line in Path("/proc/net/unix").read_text().splitlines() if MARK in line}
-
-
-def children_of(pid: int) -> set[int]:
-    direct = {
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    }
-    return direct.union(*map(children_of, direct))
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +124,10 @@ def outcome(pool: CodePool, program: str) -> str:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_program(pool, name):
     assert outcome(pool, RIGHT) == "right"
-    server, descriptors = children_of(os.getpid()), len(os.listdir("/proc/self/fd"))
+    server, descriptors = psutil.Process().children(recursive=True), len(os.listdir("/proc/self/fd"))
     program, allowed = HOSTILE[name]
     assert outcome(pool, program) in allowed.split()
     assert outcome(pool, RIGHT) == "right"
-    assert children_of(os.getpid()) == server, "a process is left, or the server was lost"
+    assert psutil.Process().children(recursive=True) == server, "a process is left, or the server was lost"
     assert len(os.listdir("/proc/self/fd")) == descriptors
     assert leftovers() == set()

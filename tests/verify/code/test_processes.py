@@ -3,12 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
+import psutil
 import pytest
 
 from g2rl.verify.code import CodePool, CodeSettings, probe
@@ -19,47 +20,36 @@ SLOW = "```python\nimport time; time.sleep(1.5); print(input())\n```"
 RESTRICTED = Path(__file__).with_name("restricted.py")
 
 
-def family(pid: int) -> list[int]:
-    """A process's children, their children and so on."""
-    direct = [int(c) for task in Path(f"/proc/{pid}/task").iterdir() for c in (task / "children").read_text().split()]
-    return direct + [grandchild for child in direct for grandchild in family(child)]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def wait_until(condition, seconds: float = 20.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+def started(number: int, owner: psutil.Process, besides: Collection[psutil.Process] = ()) -> list[psutil.Process]:
+    """Waits until a process has so many descendants, besides some, and returns them, parents first."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        found = [process for process in owner.children(recursive=True) if process not in besides]
+        if len(found) == number:
+            return found
         time.sleep(0.02)
-    return condition()
+    raise AssertionError(found)
 
 
 def test_a_killed_server_costs_no_verdict():
-    before = set(family(os.getpid()))
+    here = psutil.Process()
+    before = here.children(recursive=True)
     with CodePool(1, CodeSettings(timeout_s=5)) as pool:
         assert pool.submit(RIGHT, TESTS).result().correct
-        (server,) = set(family(os.getpid())) - before
         future = pool.submit(SLOW, TESTS)
-        assert wait_until(lambda: family(server))
-        (program,) = family(server)
-        os.kill(server, signal.SIGKILL)
+        server, program = started(2, here, besides=before)
+        server.kill()
         assert future.result().correct
-        assert not alive(program)
+        program.wait(20)
         future = pool.submit(SLOW, TESTS)
         for _ in range(2):
-            assert wait_until(lambda: any(family(child) for child in set(family(os.getpid())) - before))
-            (server,) = [child for child in set(family(os.getpid())) - before if family(child)]
-            os.kill(server, signal.SIGKILL)
-            assert wait_until(lambda dead=server: not alive(dead))
+            server, _ = started(2, here, besides=before)
+            server.kill()
+            server.wait(20)
         with pytest.raises(RuntimeError, match="twice in a row"):
             future.result()
         assert pool.submit(RIGHT, TESTS).result().correct
-    assert set(family(os.getpid())) == before
+    assert here.children(recursive=True) == before
 
 
 def test_a_killed_owner_leaves_nothing():
@@ -68,14 +58,11 @@ def test_a_killed_owner_leaves_nothing():
         f"slow = {SLOW.replace('1.5', '600')!r}\nfutures = [pool.submit(slow, {TESTS!r}) for _ in range(2)]\n"
         "print('started', flush=True)\nfutures[0].result()\n"
     )
-    owner = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert owner.stdout is not None and owner.stdout.readline() == "started\n"
-    assert wait_until(lambda: len(family(owner.pid)) == 4)  # two servers, two programs
-    processes = family(owner.pid)
-    owner.kill()
-    owner.wait()
-    owner.stdout.close()
-    assert wait_until(lambda: not any(map(alive, processes)))
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None and owner.stdout.readline() == "started\n"
+        processes = started(4, psutil.Process(owner.pid))  # two servers, two programs
+        owner.kill()
+    assert psutil.wait_procs(processes, timeout=20)[1] == []
 
 
 def test_a_program_of_another_interpreter():
