@@ -131,6 +131,7 @@ PAIRS = [
     ("weighted", "weighted-placebo"),
     ("weighted-oracle", "weighted-placebo"),
     ("weighted-placebo", "maxrl"),
+    *(("weighted", name) for name in ("maxrl", "g2rl", "grpo")),
     ("g2rl-neutral", "g2rl-neutral-placebo"),
     *((name, "g2rl") for name in ("g2rl-positive", "g2rl-signed", "g2rl-hidden", "maxrl", "ucpo", "entropy")),
 ]
