@@ -73,6 +73,8 @@ SETTINGS |= {
     "g2rl-no-root": ["exploration=g2rl", "exploration.square_root=false"],
     "entropy-0.001": ["exploration=entropy", "actor_rollout_ref.actor.entropy_coeff=0.001"],
     "entropy-0.01": ["exploration=entropy", "actor_rollout_ref.actor.entropy_coeff=0.01"],
+    "weighted-positive": ["exploration=weighted_maxrl", "exploration.similarity=positive"],
+    "weighted-signed": ["exploration=weighted_maxrl", "exploration.similarity=signed"],
     "weighted-0.25": ["exploration=weighted_maxrl", "exploration.scale=0.25"],
     "weighted-0.5": ["exploration=weighted_maxrl", "exploration.scale=0.5"],
 }
@@ -92,6 +94,7 @@ ORDER: list[tuple[Sequence[str], Sequence[int]]] = [  # settings, seeds
     (_MAIN[:3], SEEDS),
     (_MAIN[3:8], SEEDS[:3]),
     (("weighted", "weighted-placebo"), SEEDS[3:]),
+    (("weighted-positive", "weighted-signed"), SEEDS),
     (("weighted-oracle", "g2rl-oracle", "maxrl"), SEEDS[3:]),
     (_MAIN[8:13], SEEDS[:3]),
     (tuple(f"room-{name}" for name in _ROOM), SEEDS[:3]),

@@ -129,7 +129,7 @@ PAIRS = [
     ("g2rl-oracle", "g2rl-placebo"),
     ("g2rl-placebo", "grpo"),
     ("weighted", "weighted-placebo"),
-    ("weighted-oracle", "weighted-placebo"),
+    *((f"weighted-{name}", "weighted-placebo") for name in ("positive", "signed", "oracle")),
     ("weighted-placebo", "maxrl"),
     *(("weighted", name) for name in ("maxrl", "g2rl", "grpo")),
     ("g2rl-neutral", "g2rl-neutral-placebo"),
