@@ -7,6 +7,7 @@ project makes itself is made; then model, data, lengths, memory, versions, disk 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
@@ -73,4 +74,7 @@ def _make_model_and_data(config: DictConfig) -> None:
     if model.path is None and config.prepare.model is not None:
         model.path = str(instantiate(config.prepare.model, cache=Path(config.cache)))
     for step in config.prepare.data:
-        instantiate(step)
+        try:
+            instantiate(step)
+        except InstantiationException as error:  # Hydra's five lines around the sentence that counts
+            raise error.__cause__ or error from None
