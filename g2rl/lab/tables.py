@@ -166,11 +166,11 @@ def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
             )
             curve.plot(passed, ways, marker=".", color=colors[name])
             steps.plot(common, passed, marker=".", color=colors[name])
-        curve.set(xlabel="pass@1", ylabel="derivations among 32 samples", title="sums of four numbers")
+        curve.set(xlabel="pass@1", ylabel="derivations among 32 samples", title="sums of four numbers (in brackets: seeds)")
         curve.xaxis.set_major_formatter(PercentFormatter(xmax=1))
         steps.set(xlabel="step", title="pass@1")
         steps.yaxis.set_major_formatter(PercentFormatter(xmax=1))
-        legend(fig, {name: f"{name} ({len(runs)} seeds)" for name, runs in groups.items()}, colors)
+        legend(fig, {name: f"{name} ({len(runs)})" for name, runs in groups.items()}, colors)
         save(fig, path)
 
 
