@@ -166,7 +166,9 @@ def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
             )
             curve.plot(passed, ways, marker=".", color=colors[name])
             steps.plot(common, passed, marker=".", color=colors[name])
-        curve.set(xlabel="pass@1", ylabel="derivations among 32 samples", title="sums of four numbers (in brackets: seeds)")
+        curve.set(
+            xlabel="pass@1", ylabel="derivations among 32 samples", title="sums of four numbers (in brackets: seeds)"
+        )
         curve.xaxis.set_major_formatter(PercentFormatter(xmax=1))
         steps.set(xlabel="step", title="pass@1")
         steps.yaxis.set_major_formatter(PercentFormatter(xmax=1))
