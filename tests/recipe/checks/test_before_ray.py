@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 
 from g2rl.data.rows import make_row
 from g2rl.models.tokenizer import CHAT_TEMPLATE
@@ -17,7 +18,7 @@ from recipe.g2rl.checks.arguments import check_arguments
 from recipe.g2rl.checks.data_left import check_data_left
 from recipe.g2rl.checks.files import check_data
 from recipe.g2rl.checks.machine import check_machine
-from recipe.g2rl.checks.run import check_run
+from recipe.g2rl.checks.run import _make_model_and_data, check_run
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
 
 ROOT = Path(__file__).parents[3]
@@ -225,6 +226,14 @@ def test_a_container_with_little_is_told_what_it_lacks():
     assert files.startswith("ulimit -n is 1024") and processes.startswith("ulimit -u is 512")
     assert host.startswith("the host name nowhere-at-all does not resolve")
     assert "ValueError: /dev/shm has 64 MiB free and vLLM alone takes 160; give docker --shm-size" in run.stderr
+
+
+def test_an_error_while_data_are_made_comes_without_hydras_lines_around_it():
+    step = {"_target_": "builtins.int", "_args_": ["seven"]}
+    model = {"path": "some"}
+    config = OmegaConf.create({"actor_rollout_ref": {"model": model}, "prepare": {"model": None, "data": [step]}})
+    with pytest.raises(ValueError, match=r"^invalid literal for int.*'seven'$"):
+        _make_model_and_data(config)
 
 
 # ---------------------------------------------------------------------- arguments
