@@ -91,8 +91,7 @@ def measure(mistake: Mistake, run_dir: Path) -> tuple[float, float, int, str]:
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     lines = (run.stdout + run.stderr).splitlines()
-    said = [line for kind in ("error", "warning") for line in lines if line.startswith(f"{kind}:")]
-    said += [line for line in lines if line.startswith("Could not")]  # Hydra's own words
+    said = [line for line in lines if line.startswith("error:") or "Could not" in line]  # the latter are Hydra's words
     return wall, processor, run.returncode, said[0] if said else "nothing"
 
 

@@ -66,7 +66,7 @@ def overlaps(path: Path) -> list[str]:
     questions, training = _questions(path)
     lines = []
     for other in sorted(path.parent.glob("*.parquet")):
-        if not pq.read_schema(other).equals(SCHEMA):
+        if other == path or not pq.read_schema(other).equals(SCHEMA):
             continue
         others, other_training = _questions(other)
         shared = len(questions & others)

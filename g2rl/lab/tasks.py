@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 
 from g2rl.data import arithmetic, programs, room
 from g2rl.verify import Verdict, verify_math
@@ -12,35 +13,15 @@ from g2rl.verify.code import CodePool, CodeSettings
 from g2rl.verify.code.blocks import last_program
 
 EQUATION = re.compile(r"(\d+)([-+*])(\d+)=(\d+)")
-OPERATIONS: dict[str, Callable[[int, int], int]] = {
-    "+": lambda a, b: a + b,
-    "-": lambda a, b: a - b,
-    "*": lambda a, b: a * b,
-}
 
 
 @dataclass(frozen=True)
 class Problem:
+    """answer: of a program, its hidden tests. kind: how the tables tell problems apart; room's `longer` is the harder."""
+
     question: str
     answer: str
     kind: str
-
-
-def arithmetic_problems(split: str, count: int) -> list[Problem]:
-    """The problems that `python -m g2rl.data arithmetic` writes, in its order."""
-    found = arithmetic.distinct_problems(split, count, seed=0)
-    return [Problem(problem.question, str(problem.answer), problem.kind) for problem in found]
-
-
-def room_problems(split: str, count: int) -> list[Problem]:
-    """The problems of `g2rl.data.room`, of which the kind `longer` is the harder one."""
-    return [Problem(found.question, found.gold, found.kind) for found in room.distinct_problems(split, count, seed=0)]
-
-
-def programs_problems(split: str, count: int) -> list[Problem]:
-    """Functions to write; the answer is the hidden tests."""
-    found = programs.distinct_problems(split, count, seed=0)
-    return [Problem(problem.question, problem.gold, problem.subject) for problem in found]
 
 
 def judge_answers(responses: Sequence[str], answers: Sequence[str]) -> list[Verdict]:
@@ -49,8 +30,7 @@ def judge_answers(responses: Sequence[str], answers: Sequence[str]) -> list[Verd
 
 def judge_programs(responses: Sequence[str], answers: Sequence[str]) -> list[Verdict]:
     """Runs them in the sandbox, as the recipe's reward does."""
-    futures = [_code_pool().submit(response, answer) for response, answer in zip(responses, answers, strict=True)]
-    return [future.result() for future in futures]
+    return _code_pool().verify_many(zip(responses, answers, strict=True))
 
 
 @cache
@@ -70,7 +50,7 @@ def derivation(response: str, answer: str) -> str | None:
     lucky error are no derivations.
     """
     found = EQUATION.findall(response)
-    true = all(OPERATIONS[sign](int(a), int(b)) == int(c) for a, sign, b, c in found)
+    true = all(room.OPERATIONS[sign](int(a), int(b)) == int(c) for a, sign, b, c in found)
     return equations(response) if found and true and found[-1][3] == answer else None
 
 
@@ -82,18 +62,23 @@ def program(response: str, _: str) -> str | None:
 
 @dataclass(frozen=True)
 class Task:
-    """problems: of a split, as many as are asked for.
+    """generated: the module of `g2rl.data` that makes the problems.
     judge: the verdicts on responses, given their problems' answers.
     way: how a right response got to its answer; None where that cannot be said.
     """
 
-    problems: Callable[[str, int], list[Problem]]
+    generated: ModuleType
     judge: Callable[[Sequence[str], Sequence[str]], list[Verdict]]
     way: Callable[[str, str], str | None]
 
+    def problems(self, split: str, count: int) -> list[Problem]:
+        """Those that `python -m g2rl.data TASK` writes, in its order."""
+        found = self.generated.distinct_problems(split, count, seed=0)
+        return [Problem(problem.question, problem.gold, problem.subject) for problem in found]
+
 
 TASKS: dict[str, Task] = {
-    "arithmetic": Task(arithmetic_problems, judge_answers, derivation),
-    "room": Task(room_problems, judge_answers, derivation),
-    "programs": Task(programs_problems, judge_programs, program),
+    "arithmetic": Task(arithmetic, judge_answers, derivation),
+    "room": Task(room, judge_answers, derivation),
+    "programs": Task(programs, judge_programs, program),
 }

@@ -87,8 +87,7 @@ def _boxes(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
 
 def _programs(texts: Sequence[str], golds: Sequence[str]) -> list[bool]:
     with CodePool(os.cpu_count() or 1, CodeSettings(timeout_s=1.0)) as pool:
-        futures = [pool.submit(text, gold) for text, gold in zip(texts, golds, strict=True)]
-        return [future.result().correct for future in futures]
+        return [verdict.correct for verdict in pool.verify_many(zip(texts, golds, strict=True))]
 
 
 JUDGES: dict[str, Callable[[Sequence[str], Sequence[str]], list[bool]]] = {

@@ -45,6 +45,7 @@ def test_verdicts_are_those_of_the_verifiers():
         for num_choices in (4, 1):
             verdict = pool.submit(r"\boxed{\text{(B)}}", "B", verifier="choice", num_choices=num_choices).result()
             assert verdict == verify_choice(r"\boxed{B}", "B", num_choices)
+            assert verdict.correct == (num_choices == 4)
 
 
 def test_a_hanging_answer_is_wrong_counted_and_costs_the_limit(pool):

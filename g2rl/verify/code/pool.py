@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -46,6 +46,11 @@ class CodePool:
         that is in the response makes it raise. `asyncio.wrap_future` makes it awaitable.
         """
         return self._threads.submit(self._judge, response, ground_truth)
+
+    def verify_many(self, pairs: Iterable[tuple[str, str]]) -> list[Verdict]:
+        """Judge (response, ground truth) pairs; the verdicts come in their order. Raises what `submit` names."""
+        futures = [self.submit(response, ground_truth) for response, ground_truth in pairs]
+        return [future.result() for future in futures]
 
     def close(self) -> None:
         """End the processes, once the programs that still wait are judged."""

@@ -71,10 +71,10 @@ def check_run(config: DictConfig, *, everything: bool) -> Report:
 def _make_model_and_data(config: DictConfig) -> None:
     """The model and the data that the configuration's `prepare` names, where they are missing."""
     model = config.actor_rollout_ref.model
-    if model.path is None and config.prepare.model is not None:
-        model.path = str(instantiate(config.prepare.model, cache=Path(config.cache)))
-    for step in config.prepare.data:
-        try:
+    try:
+        if model.path is None and config.prepare.model is not None:
+            model.path = str(instantiate(config.prepare.model, cache=Path(config.cache)))
+        for step in config.prepare.data:
             instantiate(step)
-        except InstantiationException as error:  # Hydra's five lines around the sentence that counts
-            raise error.__cause__ or error from None
+    except InstantiationException as error:  # Hydra's five lines around the sentence that counts
+        raise error.__cause__ or error from None
