@@ -17,7 +17,7 @@ EQUATION = re.compile(r"(\d+)([-+*])(\d+)=(\d+)")
 
 @dataclass(frozen=True)
 class Problem:
-    """answer: of a program, its hidden tests. kind: how the tables tell problems apart; room's `longer` is the harder."""
+    """answer: of a program, its hidden tests. kind: how the tables tell problems apart (room's `longer` is hard)."""
 
     question: str
     answer: str
