@@ -24,6 +24,7 @@ from g2rl.models import tiny_policy
 from recipe.g2rl.driver.run_dir import only_run_in
 
 ROOT = Path(__file__).parents[1]
+CGROUP = "/sys/fs/cgroup"
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ def mistakes(folder: Path, cache: Path) -> list[Mistake]:
         Mistake("HOME cannot be written", [], {"HOME": "/proc/home"}),
         Mistake("TMPDIR is too long", [], {"TMPDIR": str(folder / ("x" * 60))}),
         Mistake("/dev/shm of 64 MiB", shell="mount -t tmpfs -o size=64m tmpfs /dev/shm"),
+        # what a container sees that was given so much
+        Mistake("memory of 1 GiB", shell=f"mount -t tmpfs none {CGROUP}; echo {2**30} >{CGROUP}/memory.max"),
     ]
 
 

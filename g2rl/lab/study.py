@@ -15,6 +15,7 @@ from typing import Any
 
 from g2rl.lab.run import run
 from g2rl.lab.settings import compose_lab
+from g2rl.lab.tasks import Problem
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 from g2rl.utils.files import atomic_file
@@ -116,9 +117,9 @@ def missing(folder: Path) -> Iterator[tuple[str, int]]:
                     yield name, seed
 
 
-def run_file(folder: Path, name: str, seed: int) -> Path:
-    task_and_name = name if name.startswith("room-") else f"arithmetic-{name}"
-    return folder / "runs" / f"{task_and_name}-seed{seed}.json.gz"
+def run_file(folder: Path, name: str, seed: int, kind: str = "arithmetic") -> Path:
+    """kind: what the name of an arithmetic setting's file begins with, which is "verl" for a run of the recipe."""
+    return folder / "runs" / f"{name if name.startswith('room-') else f'{kind}-{name}'}-seed{seed}.json.gz"
 
 
 def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tuple[str, ...] = ()) -> None:
@@ -127,19 +128,26 @@ def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tup
     config, task = compose_lab([*overrides, f"run_dir=outputs/study/{name}-seed{seed}"])
     laboratory = Laboratory(config, build_method(config.exploration), task)
     outcomes = run(laboratory, Path(config.run_dir))
-    metrics = [json.loads(line) for line in (Path(config.run_dir) / "metrics.jsonl").read_text().splitlines()]
-    record = {
-        "setting": name,
-        "task": task,
-        "seed": seed,
-        "overrides": overrides,
-        "kinds": [problem.kind for problem in laboratory.validation],
+    record = {"setting": name, "task": task, "seed": seed, "overrides": overrides}
+    write_run(run_file(folder, name, seed), record, laboratory.validation, Path(config.run_dir), outcomes)
+
+
+def write_run(
+    target: Path,
+    record: dict[str, Any],
+    validation: Sequence[Problem],
+    run_dir: Path,
+    outcomes: dict[int, list[list[str | None]]],
+) -> None:
+    """What the record says of a run, with the metrics of its steps and the outcomes of its validations."""
+    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    record = record | {
+        "kinds": [problem.kind for problem in validation],
         "metrics": {
             key: [[m["step"], float(f"{m['data'][key]:.5g}")] for m in metrics if key in m["data"]] for key in KEPT
         },
         **packed(outcomes),
     }
-    target = run_file(folder, name, seed)
     with atomic_file(target) as temporary:  # no time in it: the same run gives the same file
         temporary.write_bytes(gzip.compress(json.dumps(record, separators=(",", ":")).encode(), mtime=0))
 

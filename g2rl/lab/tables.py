@@ -28,6 +28,7 @@ from g2rl.utils.markdown import markdown_table
 
 LEVELS = (0.75, 0.85)
 MEASURES = ("pass@1", "pass@32", "derivations", "derivations of sums", "derivations of others")
+STACK_MEASURES = ("pass@1", "derivations of sums")
 LAST = 3  # validations whose mean is a run's end
 
 
@@ -149,6 +150,21 @@ def table_of_shares(groups: Mapping[str, Sequence[Run]]) -> str:
     return markdown_table(rows)
 
 
+def table_of_stacks(laboratory: Mapping[str, Sequence[Run]], verl: Sequence[Run]) -> str:
+    """The runs of `g2rl.lab.verl_runs` beside those of the laboratory with the same seeds, at the same steps."""
+    rows = [["setting, step", "seeds", *(f"{name}, {of}" for name in STACK_MEASURES for of in ("laboratory", "verl"))]]
+    for name, step in dict.fromkeys((run.setting, step) for run in verl for step in run.evaluations):
+        theirs = {run.seed: run.evaluations[step] for run in verl if run.setting == name}
+        ours = {run.seed: run.evaluations[step] for run in laboratory[name] if run.seed in theirs}
+        cells = [
+            spread([values[measure] for values in of.values()], "@" in measure)
+            for measure in STACK_MEASURES
+            for of in (ours, theirs)
+        ]
+        rows.append([f"{name}, {step}", str(len(theirs)), *cells])
+    return markdown_table(rows)
+
+
 def at_level(runs: Sequence[Run], level: float) -> dict[int, float]:
     found = {run.seed: at_accuracy(run, level) for run in runs}
     return {seed: value for seed, value in found.items() if value is not None}
@@ -188,6 +204,7 @@ def write_all(folder: Path) -> None:
         if of_setting := [run for run in reported if run.setting == name]:
             groups[name] = of_setting
     write_csv(runs, MEASURES, folder / "evaluations.csv")
+    of_verl = [read_run(path) for path in sorted((folder / "runs").glob("verl-*.json.gz"))]
     of_room = room.read(folder, SEEDS)
     if of_room:
         write_csv(of_room, room.MEASURES, folder / "room.csv")
@@ -203,6 +220,7 @@ def write_all(folder: Path) -> None:
             "Paired by seed, with 95 % intervals.",
             table_of_differences(groups),
             table_of_shares(groups),
+            *(["The laboratory and verl, at the same steps.", table_of_stacks(groups, of_verl)] if of_verl else []),
             *(["Task room.", room.table(of_room)] if of_room else []),
         ]
     )

@@ -97,7 +97,10 @@ def test_the_training_command_is_accepted_by_us_and_by_verl(tmp_path, model_fold
         text=True,
     )
     assert run.returncode == 0, run.stderr
-    config = yaml.safe_load(run.stdout[run.stdout.index("actor_rollout_ref:") :])
+    settings, _, _ = run.stdout[run.stdout.index("actor_rollout_ref:") :].rpartition(
+        "\n\n"
+    )  # behind it, what was checked
+    config = yaml.safe_load(settings)
     assert (config["trainer"]["nnodes"], config["trainer"]["n_gpus_per_node"]) == (4, 8)
     assert config["ray_kwargs"]["ray_init"]["address"] == "auto"
     assert config["trainer"]["default_local_dir"] == f"{tmp_path}/run_g2rl_qwen3_4b/checkpoints"

@@ -16,7 +16,9 @@ from g2rl.lab.settings import compose_lab
 from g2rl.lab.statistics import T_QUANTILES, paired, share_of_oracle
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
 from g2rl.lab.tables import Run, at_accuracy, measures, read_run, write_all
+from g2rl.lab.tasks import TASKS
 from g2rl.lab.update import check_actor
+from g2rl.lab.verl_runs import outcomes
 from g2rl.methods.build import build_method
 
 
@@ -129,16 +131,35 @@ def test_room():
     assert "| grpo" in line and " 1.5 |" in line and " 1.0 |" in line  # gained and lost
 
 
-def write_run(folder, name, seed, ways_of_step):
+def write_run(folder, name, seed, ways_of_step, kind="arithmetic"):
     """Two problems x 32 samples; the share of right answers grows with the step."""
     outcomes = {}
     for step, (right, ways) in ways_of_step.items():
         rows = [[f"1+1={i % ways}" if i < right else None for i in range(32)] for _ in range(2)]
         outcomes[step] = rows
     record = {"setting": name, "seed": seed, "kinds": ["sum", "products"], "metrics": {"actor/entropy": [[1, 0.2]]}}
-    path = run_file(folder, name, seed)
+    path = run_file(folder, name, seed, kind)
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(gzip.compress(json.dumps(record | packed(outcomes)).encode()))
+
+
+def test_outcomes_of_verls_samples(tmp_path):
+    validation = TASKS["arithmetic"].problems("val", 2)
+    answers = [problem.answer for problem in validation]
+    lines = [
+        {"input": f"user\n{validation[i].question}\nassistant\n", "gts": answers[i], "output": output, "acc": acc}
+        for i, output, acc in (
+            (1, f"0+{answers[1]}={answers[1]}", 1.0),
+            (0, "a guess", 1.0),
+            (1, f"0+{answers[1]}={answers[1]}", 0.0),  # it was cut off
+        )
+    ]
+    file = tmp_path / "30.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert outcomes(file, validation) == [[""], [f"0+{answers[1]}={answers[1]}", None]]
+    file.write_text(json.dumps(lines[0] | {"input": "another problem"}))
+    with pytest.raises(ValueError, match="holds 0 of the validation's questions"):
+        outcomes(file, validation)
 
 
 def test_tables_and_picture(tmp_path):
@@ -147,6 +168,8 @@ def test_tables_and_picture(tmp_path):
         write_run(tmp_path, "g2rl-placebo", seed, {0: (8, 4), 10: (28, 2 + seed % 2), 20: (30, 2)})
         write_run(tmp_path, "g2rl-oracle", seed, {0: (8, 4), 10: (28, 6), 20: (30, 6)})
     write_run(tmp_path, "g2rl", 1, {0: (8, 1), 10: (16, 1), 20: (16, 1)})  # for tuning: in the CSV alone
+    for seed, right in ((11, 16), (12, 24)):
+        write_run(tmp_path, "g2rl", seed, {10: (right, 3)}, "verl")
     write_all(tmp_path)
     text = (tmp_path / "tables.md").read_text()
     # At 75 %, 16 of 20 steps of the way from 25 % to 87.5 %; the placebo has 2.4 or 3.2 derivations there.
@@ -155,6 +178,10 @@ def test_tables_and_picture(tmp_path):
     half = 2.571 * np.std(differences, ddof=1) / math.sqrt(6)
     assert f"+1.20 ± {half:.2f} (6 seeds)" in text
     assert text.count("interval contains zero") == 2  # pass@1 at the end, the same in all three settings
+    assert (
+        "| g2rl, 10 | 2 | 87.5 [87.5, 87.5] | 62.5 [50.0, 75.0] | 4.00 [4.00, 4.00] | 3.00 [3.00, 3.00] |"
+        in " ".join(text.split())
+    )
     rows = (tmp_path / "evaluations.csv").read_text().splitlines()
     assert len(rows) == 1 + 19 * 3 and "g2rl,1,20,0.5,1,1,1,1" in rows
     assert (tmp_path / "derivations.png").stat().st_size > 10_000

@@ -187,6 +187,12 @@ def _check_memory(config: DictConfig, shape: ModelShape, taken: Memory, device_b
             f"weights, gradients and optimizer take {_gib(state)} of a device with {_gib(device_bytes)}; "
             f"use more devices (trainer.nnodes, trainer.n_gpus_per_node) or actor_rollout_ref.model.lora_rank."
         )
+    if taken.rollout > device_bytes and config.trainer.device == "cpu":
+        raise ValueError(
+            f"vLLM and what the trainer keeps come to {_gib(taken.rollout)}, and a process may have "
+            f"{_gib(device_bytes)}; lower VLLM_CPU_KVCACHE_SPACE (GiB of vLLM's cache), or give the machine or the "
+            f"container more memory."
+        )
     if taken.rollout > device_bytes:
         raise ValueError(
             f"actor_rollout_ref.rollout.gpu_memory_utilization={rollout.gpu_memory_utilization} and what the trainer "

@@ -112,6 +112,15 @@ def test_a_state_that_does_not_fit_is_refused(of_paper):
         preflight.preflight(config)
 
 
+def test_a_container_that_is_too_small_for_a_run_on_a_cpu_is_refused(of_paper, model_folder, monkeypatch):
+    monkeypatch.setattr(preflight, "get_system_memory", lambda: 2**30)
+    monkeypatch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+    overrides = [f"actor_rollout_ref.model.path={model_folder}", "data.max_prompt_length=64"]
+    config = of_paper(*overrides, hardware="cpu", model="tiny")
+    with pytest.raises(ValueError, match=r"GiB, and a process may have 1.0 GiB; lower VLLM_CPU_KVCACHE_SPACE"):
+        preflight.preflight(config)
+
+
 def test_an_estimate_that_does_not_fit_is_a_warning(of_paper, a_node_of_eight):
     config = of_paper(UNSAVED, f"{ACTOR}.entropy_coeff=0.001", f"{ACTOR}.ppo_mini_batch_size=8")
     config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu = 60_000
