@@ -8,12 +8,12 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-from g2rl.data import arithmetic, arithmetic_tool, programs, room
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import CODE_SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
 from g2rl.data.columns import parse_columns
 from g2rl.data.duplicates import hold_out, overlaps, repetitions
+from g2rl.data.generated import GENERATED
 from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.own import read_own
 from g2rl.data.records import Record, whole_answers
@@ -21,7 +21,6 @@ from g2rl.data.rows import PAPER_SYSTEM_PROMPT, verl_rows, write_rows
 from g2rl.data.sets import SETS, read_set
 from g2rl.data.tests_files import store_long
 
-GENERATED = {"arithmetic": arithmetic, "arithmetic_tool": arithmetic_tool, "programs": programs, "room": room}
 OWN_FILES = ("jsonl", "code_jsonl")
 CODE = ("programs", "code_jsonl", *CODE_SETS)
 NAMES = (*SETS, *CODE_SETS, *GENERATED, *OWN_FILES)

@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from g2rl.data.__main__ import GENERATED, OWN_FILES, main
+from g2rl.data.__main__ import OWN_FILES, main
+from g2rl.data.generated import GENERATED
 
 
 def ensure(name: str, out: str, source: str | None = None, max_tests: int | None = None) -> list[Path]:

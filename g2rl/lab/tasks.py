@@ -62,7 +62,7 @@ def program(response: str, _: str) -> str | None:
 
 @dataclass(frozen=True)
 class Task:
-    """generated: the module of `g2rl.data` that makes the problems.
+    """generated: the module that makes the problems, of `g2rl.data.generated`.
     judge: the verdicts on responses, given their problems' answers.
     way: how a right response got to its answer; None where that cannot be said.
     """

@@ -14,16 +14,10 @@ import torch
 from tqdm import tqdm
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
-from g2rl.data import arithmetic, arithmetic_tool, programs, room
+from g2rl.data.generated import GENERATED
 from g2rl.models.muon import Muon
 from g2rl.models.tokenizer import build_tokenizer
 
-TASKS: dict[str, ModuleType] = {
-    "arithmetic": arithmetic,
-    "arithmetic_tool": arithmetic_tool,
-    "programs": programs,
-    "room": room,
-}
 IGNORED = -100  # the label that the loss of transformers skips
 
 
@@ -107,7 +101,7 @@ def token_ids(question: str, turns: Sequence[str], tokenizer: PreTrainedTokenize
 def batches(recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> Iterator[dict[str, torch.Tensor]]:
     """`recipe.steps` batches (input_ids, labels, both BL int64); padding and prompts carry no loss."""
     rng = random.Random(recipe.seed)
-    task = TASKS[recipe.task]
+    task = GENERATED[recipe.task]
     stream = task.problems("train", recipe.seed)
     for _ in range(recipe.steps):
         pairs = [
@@ -144,7 +138,7 @@ def pretrain(recipe: Recipe) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast]
     torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
     rng = random.Random(recipe.seed)
-    task = TASKS[recipe.task]
+    task = GENERATED[recipe.task]
     corpus = ["system", "user", "assistant"]
     for problem in islice(task.problems("train", recipe.seed), 2000):
         corpus += [problem.question, *turns_of(task, problem, rng)]

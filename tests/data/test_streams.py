@@ -4,7 +4,7 @@ from itertools import islice, repeat
 
 import pytest
 
-from g2rl.data.__main__ import GENERATED
+from g2rl.data.generated import GENERATED
 from g2rl.data.streams import first_distinct
 
 
