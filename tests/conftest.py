@@ -1,4 +1,5 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -9,12 +10,26 @@ ROOT = Path(__file__).parents[1]
 os.environ.setdefault("VERL_PLATFORM", "cpu")
 
 
+START = time.monotonic()
+
+
+def pytest_addoption(parser):
+    parser.addoption("--minutes", type=float, help="no long test starts later than this; the others are skipped")
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks, or every test is a group of its own
 def pytest_collection_modifyitems(items):
-    """One of two processes trains, one run after the other; the other one takes the rest, file by file."""
+    """One of two processes trains, one run after the other; the other takes the rest, file by file. Long ones last."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
     for item in items:
         group = "e2e" if item.get_closest_marker("e2e") else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_setup(item):
+    minutes = item.config.getoption("minutes")
+    if minutes and item.get_closest_marker("slow") and time.monotonic() - START > 60 * minutes:
+        pytest.skip(f"{minutes:g} minutes are over")
 
 
 @pytest.fixture(scope="session")
