@@ -34,7 +34,7 @@ def check_machine(config: DictConfig) -> list[str]:
     if cluster_address(config) is None:
         _check_writable("HOME, where Ray writes its token,", Path.home())
         _check_temporary_folder(config)
-    return _limits() + _host_name()
+    return _limits() + _addresses()
 
 
 def _check_shared_memory() -> None:
@@ -88,13 +88,21 @@ def _limits() -> list[str]:
     return warnings
 
 
-def _host_name() -> list[str]:
-    name = socket.gethostname()
+def _addresses() -> list[str]:
+    warnings, name = [], socket.gethostname()
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("127.0.0.1", 1))  # asks for a route, and sends nothing
+    except OSError:  # IPv6 to the outside alone is fine
+        warnings.append(
+            "127.0.0.1 is no address of this machine, and Ray does not start without it; add it with "
+            "`ip link set lo up` and `ip address add 127.0.0.1/8 dev lo`."
+        )
     try:
         socket.getaddrinfo(name, None)
     except OSError:
-        return [
+        warnings.append(
             f"the host name {name} does not resolve, which gloo and NCCL may need; add it to /etc/hosts, or put "
             f"GLOO_SOCKET_IFNAME=lo in front on a single machine."
-        ]
-    return []
+        )
+    return warnings

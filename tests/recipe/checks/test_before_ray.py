@@ -209,21 +209,22 @@ def test_a_read_only_project_folder_is_named(on_data):
 
 
 def test_a_container_with_little_is_told_what_it_lacks():
-    """A process with docker's default /dev/shm, a name that no one knows, and small limits."""
+    """A process with docker's default /dev/shm, no address, a name that no one knows, and small limits."""
     inside = (
-        "from recipe.g2rl.checks import machine as m; print(*m._limits(), *m._host_name(), sep=chr(10), flush=True); "
+        "from recipe.g2rl.checks import machine as m; print(*m._limits(), *m._addresses(), sep=chr(10), flush=True); "
         "m._check_shared_memory()"
     )
     script = (
         "mount -t tmpfs -o size=64m tmpfs /dev/shm; hostname nowhere-at-all; ulimit -n 1024; ulimit -u 512; "
         f'exec {sys.executable} -c "{inside}"'
     )
-    own = ["unshare", "--mount", "--uts"]
+    own = ["unshare", "--mount", "--uts", "--net"]
     if subprocess.run([*own, "true"], capture_output=True).returncode:
         pytest.skip("a machine's name and mounts of its own need root")
     run = subprocess.run([*own, "bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
-    files, processes, host = run.stdout.splitlines()
+    files, processes, loopback, host = run.stdout.splitlines()
     assert files.startswith("ulimit -n is 1024") and processes.startswith("ulimit -u is 512")
+    assert loopback.startswith("127.0.0.1 is no address of this machine")
     assert host.startswith("the host name nowhere-at-all does not resolve")
     assert "ValueError: /dev/shm has 64 MiB free and vLLM alone takes 160; give docker --shm-size" in run.stderr
 
