@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
+from mpmath import betainc  # sympy's, which math-verify brings
 
 RESAMPLES = 10_000
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
@@ -24,6 +25,33 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[floa
         return float("nan"), float("nan"), 0
     half = T_QUANTILES[count - 2] * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
     return float(differences_S.mean()), float(half), count
+
+
+def bootstrap(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float]:
+    """95 % interval of the mean difference, the seeds that both have resampled."""
+    differences_S = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+    picked = np.random.default_rng(0).integers(len(differences_S), size=(RESAMPLES, len(differences_S)))
+    low, high = np.quantile(differences_S[picked].mean(1), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def p_value(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float:
+    """Of Student's paired t, two-sided; 1 where no seed differs."""
+    mean, half, count = paired(ours, theirs)
+    if half == 0:
+        return float(mean == 0)
+    t = mean / half * T_QUANTILES[count - 2]
+    df = count - 1
+    return float(betainc(df / 2, 1 / 2, 0, df / (df + t**2), regularized=True))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction of p-values that one question brings, in their order (Holm 1979)."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
+        largest = max(largest, (len(p_values) - rank) * p_values[place])
+        adjusted[place] = min(1.0, largest)
+    return adjusted
 
 
 def share_of_oracle(

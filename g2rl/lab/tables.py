@@ -1,83 +1,26 @@
-"""`python -m g2rl.lab.tables`: the CSV, the tables and the picture of docs/study from the runs that are there.
-
-Shape suffix: P problems.
-"""
+"""`python -m g2rl.lab.tables`: the CSV, the tables and the picture of docs/study from the runs that are there."""
 
 import argparse
 import csv
-import gzip
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
 
-from g2rl.evaluation.metrics import pass_at_k
 from g2rl.lab import room_tables as room
-from g2rl.lab.statistics import FEWEST, paired, share_of_oracle, shown_difference, spread
+from g2rl.lab.measures import LAST, MEASURES, Run, at_level, end, read_run
+from g2rl.lab.statistics import FEWEST, bootstrap, holm, p_value, paired, share_of_oracle, shown_difference, spread
 from g2rl.lab.study import FOLDER, SEEDS, SETTINGS
 from g2rl.report.style import OTHER_COLORS, figure, legend, save
 from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
 LEVELS = (0.75, 0.85)
-MEASURES = ("pass@1", "pass@32", "derivations", "derivations of sums", "derivations of others")
 STACK_MEASURES = ("pass@1", "derivations of sums")
-LAST = 3  # validations whose mean is a run's end
-
-
-@dataclass(frozen=True)
-class Run:
-    setting: str
-    seed: int
-    evaluations: dict[int, dict[str, float]]  # step -> measure -> value
-    metrics: dict[str, list[list[float]]]
-
-
-def read_run(path: Path) -> Run:
-    record = json.loads(gzip.decompress(path.read_bytes()))
-    evaluations = {int(step): measures(rows, record["kinds"]) for step, rows in record["outcomes"].items()}
-    return Run(record["setting"], record["seed"], evaluations, record["metrics"])
-
-
-def measures(outcomes: Sequence[Sequence[int]], kinds: Sequence[str]) -> dict[str, float]:
-    """Of the samples' outcomes as `g2rl.lab.study.packed` numbers them: −1 wrong, 0 right without a derivation."""
-    number = len(outcomes[0])
-    rights = [sum(outcome >= 0 for outcome in row) for row in outcomes]
-    ways_P = np.array([len({outcome for outcome in row if outcome > 0}) for row in outcomes])
-    sums_P = np.array([kind == "sum" for kind in kinds])
-    return {
-        "pass@1": float(np.mean(rights)) / number,
-        "pass@32": float(np.mean([pass_at_k(number, right, 32) for right in rights])),
-        "derivations": float(ways_P.mean()),
-        "derivations of sums": float(ways_P[sums_P].mean()),
-        "derivations of others": float(ways_P[~sums_P].mean()),
-    }
-
-
-def end(run: Run, measure: str) -> float:
-    """Mean over the last validations."""
-    return float(np.mean([run.evaluations[step][measure] for step in sorted(run.evaluations)[-LAST:]]))
-
-
-def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") -> float | None:
-    """The measure where pass@1 first reaches the level, interpolated between two validations; None if it does not."""
-    steps = sorted(run.evaluations)
-    for before, after in pairwise(steps):
-        low, high = (run.evaluations[step]["pass@1"] for step in (before, after))
-        if low < level <= high:
-            first, second = (run.evaluations[step][measure] for step in (before, after))
-            return first + (level - low) / (high - low) * (second - first)
-    return None
-
-
-# ---------------------------------------------------------------------- what is written
 
 
 def write_csv(runs: Sequence[Run] | Sequence[room.RoomRun], names: Sequence[str], path: Path) -> None:
@@ -124,18 +67,44 @@ def table_of_differences(groups: Mapping[str, Sequence[Run]]) -> str:
     return markdown_table(rows)
 
 
+WEIGHTED = ("weighted", "weighted-positive", "weighted-signed")
 PAIRS = [
     ("g2rl", "grpo"),
     ("g2rl", "g2rl-placebo"),
     ("g2rl-oracle", "g2rl-placebo"),
     ("g2rl-placebo", "grpo"),
-    ("weighted", "weighted-placebo"),
-    *((f"weighted-{name}", "weighted-placebo") for name in ("positive", "signed", "oracle")),
+    *((name, "weighted-placebo") for name in (*WEIGHTED, "weighted-oracle")),
     ("weighted-placebo", "maxrl"),
     *(("weighted", name) for name in ("maxrl", "g2rl", "grpo")),
     ("g2rl-neutral", "g2rl-neutral-placebo"),
     *((name, "g2rl") for name in ("g2rl-positive", "g2rl-signed", "g2rl-hidden", "maxrl", "ucpo", "entropy")),
 ]
+
+
+# Questions of the protocol, and the differences that each asks of: Holm's correction is over these and the levels.
+QUESTIONS = {
+    "(a)": [("g2rl", "g2rl-placebo"), *((name, "weighted-placebo") for name in WEIGHTED)],
+    "(b)": [(name, other) for name in ("g2rl", "weighted") for other in ("maxrl", "ucpo", "entropy")],
+    "(d)": [("g2rl-placebo", "grpo")],
+}
+
+
+def table_of_tests(groups: Mapping[str, Sequence[Run]]) -> str:
+    """The primary measure, where there are seeds enough for an interval."""
+    rows = [["question", "derivations of sums", "bootstrap over seeds", "p (paired t)", "p after Holm"]]
+    for question, pairs in QUESTIONS.items():
+        tests = {
+            f"{one} − {other} at {level:.0%}": (at_level(groups[one], level), at_level(groups[other], level))
+            for one, other in pairs
+            for level in LEVELS
+            if one in groups and other in groups
+        }
+        tests = {name: both for name, both in tests.items() if len(both[0].keys() & both[1].keys()) >= FEWEST}
+        p_values = [p_value(*both) for both in tests.values()]
+        for (name, both), p, corrected in zip(tests.items(), p_values, holm(p_values), strict=True):
+            low, high = bootstrap(*both)
+            rows.append([question, name, f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", f"{corrected:.3f}"])
+    return markdown_table(rows)
 
 
 def table_of_shares(groups: Mapping[str, Sequence[Run]]) -> str:
@@ -163,11 +132,6 @@ def table_of_stacks(laboratory: Mapping[str, Sequence[Run]], verl: Sequence[Run]
         ]
         rows.append([f"{name}, {step}", str(len(theirs)), *cells])
     return markdown_table(rows)
-
-
-def at_level(runs: Sequence[Run], level: float) -> dict[int, float]:
-    found = {run.seed: at_accuracy(run, level) for run in runs}
-    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
@@ -219,6 +183,8 @@ def write_all(folder: Path) -> None:
             table_at_accuracy(groups),
             "Paired by seed, with 95 % intervals.",
             table_of_differences(groups),
+            "The tests of the protocol, where five seeds or more are there.",
+            table_of_tests(groups),
             table_of_shares(groups),
             *(["The laboratory and verl, at the same steps.", table_of_stacks(groups, of_verl)] if of_verl else []),
             *(["Task room.", room.table(of_room)] if of_room else []),

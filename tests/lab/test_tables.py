@@ -9,13 +9,14 @@ import pytest
 import torch
 from numpy.polynomial.legendre import leggauss
 
+from g2rl.lab.measures import Run, at_accuracy, measures, read_run
 from g2rl.lab.room_tables import RoomRun
 from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
 from g2rl.lab.settings import compose_lab
-from g2rl.lab.statistics import T_QUANTILES, paired, share_of_oracle
+from g2rl.lab.statistics import T_QUANTILES, bootstrap, holm, p_value, paired, share_of_oracle
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
-from g2rl.lab.tables import Run, at_accuracy, measures, read_run, write_all
+from g2rl.lab.tables import write_all
 from g2rl.lab.tasks import TASKS
 from g2rl.lab.update import check_actor
 from g2rl.lab.verl_runs import outcomes
@@ -67,6 +68,23 @@ def test_quantiles_of_students_t():
         constant = math.gamma((df + 1) / 2) / math.gamma(df / 2) / math.sqrt(df * math.pi)
         area = quantile * (weights * constant * (1 + x**2 / df) ** (-(df + 1) / 2)).sum()
         assert area == pytest.approx(0.95, abs=1e-4)
+
+
+def test_p_values():
+    """By quadrature of the density beyond t; at the quantile of the interval p is 0.05."""
+    rng = np.random.default_rng(0)
+    ours, theirs = ({seed: rng.normal(mean) for seed in range(8)} for mean in (1.0, 0.0))
+    differences = np.array([ours[seed] - theirs[seed] for seed in range(8)])
+    t, df = differences.mean() / (differences.std(ddof=1) / math.sqrt(8)), 7
+    nodes, weights = leggauss(400)
+    constant = math.gamma((df + 1) / 2) / math.gamma(df / 2) / math.sqrt(df * math.pi)
+    inside = abs(t) * (weights * constant * (1 + (t * nodes) ** 2 / df) ** (-(df + 1) / 2)).sum()
+    assert p_value(ours, theirs) == pytest.approx(1 - inside, abs=1e-3)  # the quantiles have three digits
+    low, high = bootstrap(ours, theirs)
+    means = [np.random.default_rng(seed).choice(differences, 8).mean() for seed in range(4000)]
+    assert (low, high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.05)
+    assert holm([0.03, 0.01, 0.04, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert holm([]) == []
 
 
 def test_share_of_the_oracle():
