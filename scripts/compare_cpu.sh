@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All five methods on a machine without a GPU, same seeds and settings: one table and one picture with bands over seeds.
+# Five methods (or METHODS) on a machine without a GPU, same seeds and settings: one table and one picture with bands over seeds.
 # Knobs: SEEDS, METHODS, OUT. Any Hydra override may follow. A comparison that was cut off goes on where it was.
 set -euo pipefail
 cd "$(dirname "$0")/.."
