@@ -15,10 +15,9 @@ import warnings
 
 from torch import Tensor
 
-from g2rl.groups import group_min_max, in_uniform_group
+from g2rl.groups import group_min_max
 
 FORMS = ("equation", "prose", "amplify")
-UNIFORM_GROUPS = ("shape", "neutral")
 SMALLEST_RANGE = 1e-6  # scores that lie closer together than this are equal
 
 # From this scale on the best wrong answer (first number of the table's right half) reaches the worst correct one.
@@ -33,7 +32,6 @@ def shape_rewards(
     form: str = "equation",
     scale: float = 0.5,
     clip: float = 3.0,
-    uniform_groups: str = "shape",
 ) -> Tensor:
     """Shaped rewards clip(r f, −clip, clip), eq. 12–13 of G2RL (arXiv 2512.15687).
 
@@ -48,8 +46,6 @@ def shape_rewards(
         form: "equation", "prose" or "amplify": f as in the table at the top of this file.
         scale: λ ≥ 0; 0 leaves the rewards as they are.
         clip: largest absolute shaped reward, > 0.
-        uniform_groups: a group whose base rewards are all equal gets zero advantage in GRPO. "shape" lets the
-            scores spread it as the equations do; "neutral" keeps its rewards, and so its zero advantage.
 
     Returns:
         [N] in the dtype of `scores`, without gradient.
@@ -57,7 +53,7 @@ def shape_rewards(
     Raises:
         ValueError: a reward that is neither +1 nor −1, or a setting out of its range.
     """
-    check_settings(form, scale, clip, uniform_groups)
+    check_settings(form, scale, clip)
     if not (rewards.abs() == 1).all():
         raise ValueError("Base rewards must be +1 or -1: turn 0/1 verdicts into 2 * verdict - 1 before shaping.")
     scores = scores.detach()
@@ -65,8 +61,6 @@ def shape_rewards(
     low_N, high_N = group_min_max(scores, group_ids)
     range_N = high_N - low_N
     alike_N = range_N < SMALLEST_RANGE
-    if uniform_groups == "neutral":
-        alike_N = alike_N | in_uniform_group(rewards, group_ids)
     relative_N = (scores - low_N) / range_N.masked_fill(alike_N, 1)
     if form == "equation":
         factor_N = 1 + scale * rewards * relative_N
@@ -77,15 +71,13 @@ def shape_rewards(
     return (rewards * factor_N.masked_fill(alike_N, 1)).clamp(-clip, clip)
 
 
-def check_settings(form: str, scale: float, clip: float, uniform_groups: str, prefix: str = "") -> None:
+def check_settings(form: str, scale: float, clip: float, prefix: str = "") -> None:
     """Raises ValueError for a setting out of its range; warns where a wrong answer can outrank a correct one.
 
     `prefix` stands before the setting's name in the message, as in `exploration.scale`.
     """
     if form not in FORMS:
         raise ValueError(f"{prefix}form must be one of {', '.join(FORMS)}, not {form!r}.")
-    if uniform_groups not in UNIFORM_GROUPS:
-        raise ValueError(f"{prefix}uniform_groups must be one of {', '.join(UNIFORM_GROUPS)}, not {uniform_groups!r}.")
     if not (isinstance(scale, (int, float)) and 0 <= scale < math.inf):
         raise ValueError(f"{prefix}scale must be a number of at least 0, not {scale!r}.")
     if not (isinstance(clip, (int, float)) and clip > 0):

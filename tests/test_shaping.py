@@ -29,14 +29,14 @@ def test_table_of_forms(form, expected, scale):
     torch.testing.assert_close(shaped, torch.tensor(expected(scale)))
 
 
-def shaped_by_loops(rewards, scores, group_ids, form, scale, clip, uniform_groups):
+def shaped_by_loops(rewards, scores, group_ids, form, scale, clip):
     rewards, scores, group_ids = rewards.tolist(), scores.tolist(), group_ids.tolist()
     shaped = []
     for i, reward in enumerate(rewards):
         group = [j for j in range(len(rewards)) if group_ids[j] == group_ids[i]]
         low, high = min(scores[j] for j in group), max(scores[j] for j in group)
         factor = 1.0
-        if high - low >= 1e-6 and not (uniform_groups == "neutral" and len({rewards[j] for j in group}) == 1):
+        if high - low >= 1e-6:
             relative = (scores[i] - low) / (high - low)
             factor += scale * {"equation": reward * relative, "prose": 2 * relative - 1, "amplify": relative}[form]
         shaped.append(max(-clip, min(clip, reward * factor)))
@@ -49,13 +49,12 @@ def shaped_by_loops(rewards, scores, group_ids, form, scale, clip, uniform_group
     st.sampled_from(["equation", "prose", "amplify"]),
     st.floats(0, 8),
     st.floats(0.1, 4),
-    st.sampled_from(["shape", "neutral"]),
 )
 @settings(max_examples=60, deadline=None)
-def test_equals_loops(rows, form, scale, clip, uniform_groups):
+def test_equals_loops(rows, form, scale, clip):
     ids, correct, scores = (torch.tensor(column) for column in zip(*rows, strict=True))
     rewards, scores = correct * 2.0 - 1, scores.double()
-    keywords = {"form": form, "scale": scale, "clip": clip, "uniform_groups": uniform_groups}
+    keywords = {"form": form, "scale": scale, "clip": clip}
     shaped = shape_rewards(rewards, scores, ids, **keywords)
     torch.testing.assert_close(shaped, shaped_by_loops(rewards, scores, ids, **keywords), atol=1e-9, rtol=0)
 
@@ -65,18 +64,6 @@ def test_scores_within_1e6_are_equal(form):
     rewards, scores = torch.tensor([1.0, -1.0, 1.0]), torch.tensor([0.5, 0.5 + 5e-7, 0.5])
     assert shape_rewards(rewards, scores, torch.zeros(3).long(), form=form).tolist() == [1.0, -1.0, 1.0]
     assert shape_rewards(rewards[:1], scores[:1], torch.zeros(1).long(), form=form).tolist() == [1.0]
-
-
-@pytest.mark.parametrize("form", ["equation", "prose", "amplify"])
-@pytest.mark.parametrize("reward", [1.0, -1.0])
-def test_uniform_groups(form, reward):
-    rewards = torch.tensor([reward] * 3 + [1.0, -1.0])  # beside the uniform group one that is not
-    scores, group_ids = torch.tensor([0.1, 0.4, 0.9, 0.3, 0.8]), torch.tensor([0, 0, 0, 1, 1])
-    shaped = shape_rewards(rewards, scores, group_ids, form=form)
-    neutral = shape_rewards(rewards, scores, group_ids, form=form, uniform_groups="neutral")
-    assert shaped[:3].unique().numel() == 3
-    assert neutral[:3].tolist() == [reward] * 3
-    assert torch.equal(neutral[3:], shaped[3:])
 
 
 @pytest.mark.parametrize("scale", [0.99, 1.0, 1.99, 2.0, 50.0])
@@ -93,7 +80,6 @@ def test_warns_exactly_where_a_wrong_answer_reaches_a_correct_one(form, scale, r
     ("setting", "value"),
     [
         ("form", "novel"),
-        ("uniform_groups", "skip"),
         ("scale", -0.1),
         ("scale", math.nan),
         ("scale", math.inf),

@@ -13,7 +13,7 @@ from g2rl.data.code_problems import CODE_SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
 from g2rl.data.columns import parse_columns
 from g2rl.data.duplicates import hold_out, overlaps, repetitions
-from g2rl.data.generated import GENERATED
+from g2rl.data.generated import GENERATED, distinct_problems
 from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.own import read_own
 from g2rl.data.records import Record, whole_answers
@@ -61,7 +61,7 @@ def collect(options: argparse.Namespace) -> tuple[str, dict[str, tuple[str, list
         sizes = {"train": options.train_size, "val": 128 if options.val_size is None else options.val_size}
         found = {}
         for split, size in sizes.items():
-            problems = GENERATED[options.name].distinct_problems(split, size, options.seed)
+            problems = distinct_problems(options.name, split, size, options.seed)
             found[split] = (split, [Record(p.question, p.gold, {"subject": p.subject}) for p in problems])
         return options.name, found
     if options.name in OWN_FILES:

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from g2rl.data.streams import first_distinct, of_split
+from g2rl.data.streams import of_split
 
 
 @dataclass(frozen=True)
@@ -88,11 +88,6 @@ KINDS: tuple[Callable[[random.Random], Problem], ...] = (_sum_of_four, _factored
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
     return of_split(lambda rng: rng.choice(KINDS)(rng), lambda problem: problem.expression, split, f"{split}-{seed}")
-
-
-def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream. ValueError: there are not as many."""
-    return first_distinct(problems(split, seed), count, "arithmetic", split)
 
 
 VOICES: tuple[Callable[[list[str], int], str], ...] = (

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from g2rl.data.arithmetic import direct
-from g2rl.data.streams import first_distinct, of_split
+from g2rl.data.streams import of_split
 
 GUESS_SHARE = 0.4
 SLIP_SHARE = 0.4
@@ -70,11 +70,6 @@ def _draw(rng: random.Random) -> Problem:
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
     return of_split(_draw, lambda problem: problem.expression, split, f"arithmetic_tool-{split}-{seed}")
-
-
-def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream. ValueError: there are not as many."""
-    return first_distinct(problems(split, seed), count, "arithmetic_tool", split)
 
 
 def call(expression: str) -> str:

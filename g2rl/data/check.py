@@ -45,8 +45,10 @@ def ground_truth_text(value: Any) -> str:
     raise ValueError(f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else repr(value))
 
 
-def check_rows(path: Path) -> CheckedRows:
+def check_rows(path: Path, prompt_key: str = "prompt") -> CheckedRows:
     """Count the rows of a verl parquet file and collect its data sources.
+
+    prompt_key: the column of the prompts, verl's `data.prompt_key`.
 
     Raises:
         ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth (null,
@@ -56,20 +58,21 @@ def check_rows(path: Path) -> CheckedRows:
         table = pq.read_table(path)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a readable parquet file: {error}.") from None
-    for column in ("data_source", "prompt", "reward_model"):
+    for column in ("data_source", prompt_key, "reward_model"):
         if column not in table.column_names:
             raise ValueError(f"{path} has no column {column!r}; it has {', '.join(table.column_names)}.")
     if not table.num_rows:
         raise ValueError(f"{path} has no row.")
     sources: set[str] = set()
     unreadable: dict[str, str] = {}
-    columns = ["data_source", "prompt", "reward_model", "extra_info"]
+    columns = ["data_source", prompt_key, "reward_model", "extra_info"]
     rows = table.select([name for name in columns if name in table.column_names]).to_pylist()
     for number, row in enumerate(rows):
-        prompt = row["prompt"] if isinstance(row["prompt"], list) else []
+        prompt = row[prompt_key] if isinstance(row[prompt_key], list) else []
+        written = prompt and all(message.get("content") for message in prompt)
         fields = {
             "data_source": row["data_source"],
-            "prompt (a list of messages with role and content)": prompt and all(m.get("content") for m in prompt),
+            f"{prompt_key} (a list of messages with role and content)": written,
         }
         for field, value in fields.items():
             if not value:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from g2rl.data.streams import first_distinct, of_split
+from g2rl.data.streams import of_split
 
 NUM_TESTS = 8
 ARGUMENTS = range(-9, 21)
@@ -91,11 +91,6 @@ def _draw(rng: random.Random) -> Problem:
 def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; a text may come again."""
     return of_split(_draw, lambda problem: problem.question, split, f"programs-{split}-{seed}")
-
-
-def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream. ValueError: there are not as many."""
-    return first_distinct(problems(split, seed), count, "programs", split)
 
 
 def one_expression(problem: Problem, *, flat: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import io
 import json
 import os
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def read_file(path: Path) -> list[Row]:
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
     if kind == ".csv":
-        return list(csv.DictReader(text.splitlines(keepends=True)))
+        return list(csv.DictReader(io.StringIO(text, newline="")))
     rows = _parse(text, str(path))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: a .json file must hold a list of objects.")

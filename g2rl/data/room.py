@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from g2rl.data.arithmetic import VOICES, direct
-from g2rl.data.streams import first_distinct, of_split
+from g2rl.data.streams import of_split
 
 OPERATIONS: dict[str, Callable[[int, int], int]] = {
     "+": lambda a, b: a + b,
@@ -87,11 +87,6 @@ def problems(split: str, seed: int) -> Iterator[Problem]:
     """An endless seeded stream of problems of one split; an expression may come again."""
     seed_text = f"room-{split}-{seed}"
     return of_split(lambda rng: rng.choice(KINDS)(rng), lambda problem: problem.expression, split, seed_text)
-
-
-def distinct_problems(split: str, count: int, seed: int) -> list[Problem]:
-    """The first `count` different problems of the stream. ValueError: there are not as many."""
-    return first_distinct(problems(split, seed), count, "room", split)
 
 
 def worked_solution(problem: Problem, rng: random.Random) -> str:

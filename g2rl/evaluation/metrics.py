@@ -14,11 +14,9 @@ from math import comb
 import numpy as np
 
 from g2rl.evaluation.equivalence import NO_ANSWER, EqualMany, answer_classes, answers_equal
-from g2rl.verify.data_sources import DEFAULT_VERIFIERS
 
 NUM_SUBSETS = 1000  # of k samples out of n; all of them where there are no more than that
 NUM_RESAMPLES = 10_000
-CODE_SOURCES = frozenset(source for source, verifier in DEFAULT_VERIFIERS.items() if verifier == "code")
 
 
 def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
@@ -135,7 +133,7 @@ def validation_metrics(
     answers: Sequence[str | None],
     *,
     equal_many: EqualMany,
-    without_majority: Collection[str] = CODE_SOURCES,
+    without_majority: Collection[str],
 ) -> dict[str, float]:
     """What a trainer logs after a validation: `val/<data source>/pass@k` and `maj@n`, means over problems.
 

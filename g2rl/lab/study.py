@@ -5,11 +5,12 @@ its validations. A run that was cut off is done anew; several processes on one f
 """
 
 import argparse
+import fcntl
 import gzip
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from g2rl.lab.settings import compose_lab
 from g2rl.lab.tasks import Problem
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
+from g2rl.report.runs import METRICS_FILE, read_metrics
 from g2rl.utils.files import atomic_file
 
 FOLDER = Path(__file__).parents[2] / "docs" / "study"
@@ -141,11 +143,11 @@ def write_run(
     outcomes: dict[int, list[list[str | None]]],
 ) -> None:
     """What the record says of a run, with the metrics of its steps and the outcomes of its validations."""
-    metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    metrics = read_metrics(run_dir / METRICS_FILE)
     record = record | {
         "kinds": [problem.kind for problem in validation],
         "metrics": {
-            key: [[m["step"], float(f"{m['data'][key]:.5g}")] for m in metrics if key in m["data"]] for key in KEPT
+            key: [[step, float(f"{value:.5g}")] for step, value in metrics.get(key, {}).items()] for key in KEPT
         },
         **packed(outcomes),
     }
@@ -176,38 +178,33 @@ def main() -> None:
         print(*(f"{name} seed {seed}" for name, seed in missing(options.folder)), sep="\n")
         return
     done = 0
-    while (options.runs is None or done < options.runs) and (one := claim(options.folder)):
-        name, seed, lock = one
-        try:
-            perform(name, seed, options.folder)
-        except KeyboardInterrupt:
-            print(f"{name} seed {seed} was stopped; started again, it is done anew", file=sys.stderr)
-            sys.exit(130)
-        finally:
-            lock.unlink(missing_ok=True)
+    for name, seed in missing(options.folder):
+        if options.runs is not None and done >= options.runs:
+            break
+        with only_process(f"{name}-seed{seed}") as ours:
+            if not ours or run_file(options.folder, name, seed).exists():
+                continue
+            try:
+                perform(name, seed, options.folder)
+            except KeyboardInterrupt:
+                print(f"{name} seed {seed} was stopped; started again, it is done anew", file=sys.stderr)
+                sys.exit(130)
         done += 1
         print(f"{name} seed {seed} is done", file=sys.stderr)
 
 
-def claim(folder: Path) -> tuple[str, int, Path] | None:
-    """The first missing run that no other living process works on, with its lock; None where there is none."""
+@contextmanager
+def only_process(name: str) -> Iterator[bool]:
+    """Whether no other process works on the run; none does until the block ends."""
     locks = Path("outputs/study")
     locks.mkdir(parents=True, exist_ok=True)
-    for name, seed in missing(folder):
-        lock = locks / f"{name}-seed{seed}.pid"
-        if lock.exists() and _lives(lock.read_text()):
-            continue
-        lock.write_text(str(os.getpid()))
-        return name, seed, lock
-    return None
-
-
-def _lives(pid: str) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    return True
+    with open(locks / f"{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
 
 
 if __name__ == "__main__":

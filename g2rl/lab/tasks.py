@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
 
-from g2rl.data import arithmetic, programs, room
+from g2rl.data import room
+from g2rl.data.generated import distinct_problems
 from g2rl.verify import Verdict, verify_math
 from g2rl.verify.code import CodePool, CodeSettings
 from g2rl.verify.code.blocks import last_program
@@ -62,23 +62,23 @@ def program(response: str, _: str) -> str | None:
 
 @dataclass(frozen=True)
 class Task:
-    """generated: the module that makes the problems, of `g2rl.data.generated`.
+    """name: of `g2rl.data.generated`.
     judge: the verdicts on responses, given their problems' answers.
     way: how a right response got to its answer; None where that cannot be said.
     """
 
-    generated: ModuleType
+    name: str
     judge: Callable[[Sequence[str], Sequence[str]], list[Verdict]]
     way: Callable[[str, str], str | None]
 
     def problems(self, split: str, count: int) -> list[Problem]:
         """Those that `python -m g2rl.data TASK` writes, in its order."""
-        found = self.generated.distinct_problems(split, count, seed=0)
+        found = distinct_problems(self.name, split, count, seed=0)
         return [Problem(problem.question, problem.gold, problem.subject) for problem in found]
 
 
 TASKS: dict[str, Task] = {
-    "arithmetic": Task(arithmetic, judge_answers, derivation),
-    "room": Task(room, judge_answers, derivation),
-    "programs": Task(programs, judge_programs, program),
+    "arithmetic": Task("arithmetic", judge_answers, derivation),
+    "room": Task("room", judge_answers, derivation),
+    "programs": Task("programs", judge_programs, program),
 }

@@ -89,11 +89,12 @@ class Laboratory:
         )
 
     def correct(self, responses: Responses, problems: Sequence[Problem]) -> tuple[Tensor, Tensor, list[str]]:
-        """[N] is it right (a response that was cut off is not), [N] has it an answer, and the texts."""
+        """[N] is it right, [N] has it an answer, and the texts. A response that was cut off is wrong and has none."""
         texts = self.texts(responses)
         verdicts = TASKS[self.task].judge(texts, [problems[i].answer for i in responses.prompts.tolist()])
         right_N = torch.tensor([verdict.correct for verdict in verdicts])
-        return right_N & responses.finished, torch.tensor([bool(verdict.answer) for verdict in verdicts]), texts
+        valid_N = torch.tensor([bool(verdict.answer) for verdict in verdicts])
+        return right_N & responses.finished, valid_N & responses.finished, texts
 
     # ------------------------------------------------------------------ a step
 

@@ -1,7 +1,7 @@
 """`python -m g2rl.lab.verl_runs`: the study's main settings on the whole stack, beside the laboratory's runs.
 
 The same policy, problems and settings, 60 steps with verl, vLLM and Ray; about ten minutes a run on two cores. What is
-missing is run, one after the other; a run that was cut off goes on from its checkpoint.
+missing is run, one after the other; a run that was cut off is done anew.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def perform(name: str, seed: int, folder: Path, *, steps: Sequence[int] = STEPS,
         f"trainer.total_training_steps={steps[-1]}",
         f"trainer.test_freq={steps[0]}",
         "trainer.val_before_train=false",  # the untrained policy is the laboratory's
-        f"trainer.save_freq={steps[0]}",
+        "trainer.save_freq=-1",
         f"trainer.validation_data_dir={run_dir}/samples",
         *more,
     ]

@@ -33,7 +33,7 @@ class G2RL(RewardMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_settings(self.form, self.scale, self.clip, self.uniform_groups, prefix="exploration.")
+        check_settings(self.form, self.scale, self.clip, prefix="exploration.")
         check_number("seed", self.seed, 0, whole=True)
         check_similarity(self.similarity, prefix="exploration.")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from g2rl.groups import group_min_max, group_sum, shuffle_in_groups
-from g2rl.methods.base import Method, Metrics, Samples
+from g2rl.methods.base import Method, Metrics, Samples, check_number
 from g2rl.novelty import check_similarity, exploration_scores
 from g2rl.shaping import SMALLEST_RANGE
 
@@ -34,8 +34,8 @@ class WeightedMaxRL(Method):
 
     def __post_init__(self) -> None:
         check_similarity(self.similarity, prefix="exploration.")
-        if not 0 <= self.scale <= 1:
-            raise ValueError(f"exploration.scale must lie between 0 and 1, not {self.scale!r}.")
+        check_number("scale", self.scale, 0, 1)
+        check_number("seed", self.seed, 0, whole=True)
 
     def reweight_advantages(self, advantages: Tensor, samples: Samples) -> tuple[Tensor, Metrics]:
         correct_N, ids_N = samples.correct, samples.group_ids

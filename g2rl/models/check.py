@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen3ForCausalLM
 
 from g2rl.data import arithmetic_tool
-from g2rl.data.generated import GENERATED
+from g2rl.data.generated import distinct_problems
 from g2rl.models.pretrain import rendered
 from g2rl.models.tokenizer import END
 from g2rl.verify.boxes import last_boxed
@@ -45,7 +45,7 @@ def check(
     answered, and the policy goes on.
     """
     torch.manual_seed(seed)
-    chosen = GENERATED[task].distinct_problems("val", num_problems, seed)
+    chosen = distinct_problems(task, "val", num_problems, seed)
     told = [rendered("user", problem.question, tokenizer) for problem in chosen for _ in range(samples)]
     texts, lengths = [""] * len(told), [0] * len(told)
     waiting = list(range(len(told)))

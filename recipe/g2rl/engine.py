@@ -51,18 +51,17 @@ class HeadTask:
 
     def compute(self, head: torch.nn.Linear, hidden: Tensor) -> None:
         hidden_TH = (hidden[0] if self.valid is None else hidden[self.valid]).to(head.weight.dtype)
-        with torch.autocast(device_type=hidden.device.type, enabled=False):
-            tokens = token_pass(
-                hidden_TH,
-                head.weight,
-                self.token_ids,
-                self.sequence_ids,
-                self.num_sequences,
-                token_weights=self.weights,
-                bias=head.bias,
-                temperature=self.temperature,
-                with_features="features" in self.columns,
-            )
+        tokens = token_pass(
+            hidden_TH,
+            head.weight,
+            self.token_ids,
+            self.sequence_ids,
+            self.num_sequences,
+            token_weights=self.weights,
+            bias=head.bias,
+            temperature=self.temperature,
+            with_features="features" in self.columns,
+        )
         weight_sums_S = torch.zeros(self.num_sequences, device=hidden.device)
         weight_sums_S.index_add_(0, self.sequence_ids.clamp(min=0), self.weights)
         self.result = HeadPass(

@@ -46,8 +46,7 @@ def main() -> int:
         return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
-    _add_searchpath()
-    check_arguments(sys.argv[1:])
+    check_arguments(sys.argv)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
     status = 0
@@ -80,20 +79,10 @@ def _interrupt(*_: Any) -> None:
     raise KeyboardInterrupt
 
 
-def _add_searchpath() -> None:
-    """A main file of the user's own (`--config-path`) finds verl's groups and ours."""
-    flags = ("--config-path", "-cp", "--config-dir", "-cd")
-    if any(argument.startswith(flags) for argument in sys.argv) and not any("hydra.searchpath" in a for a in sys.argv):
-        ours = Path(__file__).parent / "configs"
-        sys.argv.append(f"hydra.searchpath=[pkg://verl.trainer.config,file://{ours}]")
-
-
 def _run(config: DictConfig) -> int:
-    from verl.experimental.reward_loop import migrate_legacy_reward_impl  # after Hydra: --help answers at once
+    from recipe.g2rl.checks.run import check_run  # after Hydra: --help answers at once
 
-    from recipe.g2rl.checks.run import check_run
-
-    config = with_defaults(migrate_legacy_reward_impl(config))
+    config = with_defaults(config)
     dry_run = os.environ.get("DRY_RUN") == "1"
     try:
         report = check_run(config, everything=not dry_run)
@@ -145,7 +134,7 @@ def _train(config: DictConfig, run_dir: Path) -> int:
             return INTERRUPTED
         except Exception as error:
             traceback.print_exc()
-            console.show(f"error: {in_one_line(error, _end_of(run_dir / LOG_FILE))}")
+            console.show(f"error: {in_one_line(error, _end_of(run_dir / LOG_FILE, console.start))}")
             console.show(f"the traceback is in {run_dir / LOG_FILE}")
             return WRONG_SETTINGS if isinstance(error, WrongCluster) else FAILED
         finally:
@@ -157,9 +146,9 @@ def _train(config: DictConfig, run_dir: Path) -> int:
     return FINISHED
 
 
-def _end_of(log: Path) -> str:
+def _end_of(log: Path, start: int) -> str:
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - SHOWN_LOG_BYTES))
+        file.seek(max(start, log.stat().st_size - SHOWN_LOG_BYTES))
         return file.read().decode(errors="replace")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import ray
 import torch
 import transfer_queue as tq
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from tensordict import TensorDict
 from torch import Tensor
 from transfer_queue import KVBatchMeta
@@ -27,7 +27,7 @@ from verl.workers.engine_workers import ActorRolloutRefWorker
 from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Method, Samples, shaped_rewards
 from g2rl.methods.build import build_method
-from g2rl.verify import VerifierPool
+from g2rl.verify import VerifierPool, verifier_table
 from recipe.g2rl import verdicts
 from recipe.g2rl.engine import COLUMNS_KEY
 from recipe.g2rl.inputs import build_inputs, pass_columns
@@ -167,7 +167,12 @@ class ExplorationHooks(WholeCheckpoints):
         there = Counter((str(source), str(uid)) for source, uid, _, _ in samples)
         for problem, expected in (expected_acc_counts or {}).items():  # what could not be sampled is wrong
             samples += [(*problem, 0.0, None)] * (expected - there[problem])
-        ours = validation_metrics(*zip(*samples, strict=True), equal_many=equal_in_pool(self._verifiers))
+        table = verifier_table(OmegaConf.select(self.config, "reward.reward_kwargs.verifiers"))
+        ours = validation_metrics(
+            *zip(*samples, strict=True),
+            equal_many=equal_in_pool(self._verifiers),
+            without_majority=[source for source, verifier in table.items() if verifier == "code"],
+        )
         if "pred" not in reward_extra_infos_dict:  # nobody knows the final answers, so none has a majority
             ours = {name: value for name, value in ours.items() if "/maj@" not in name}
         return metrics | ours

@@ -76,6 +76,15 @@ def test_check_rows_names_file_and_row(tmp_path, changes, message):
         check_rows(path)
 
 
+def test_prompts_in_a_column_of_another_name(tmp_path):
+    row = make_row("math", "P", "1", index=0, split="train", system_prompt="")
+    row["messages"] = row.pop("prompt")
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "a.parquet")
+    assert check_rows(tmp_path / "a.parquet", prompt_key="messages").count == 1
+    with pytest.raises(ValueError, match="no column 'prompt'"):
+        check_rows(tmp_path / "a.parquet")
+
+
 def test_check_rows_of_unfit_files(tmp_path):
     with pytest.raises(ValueError, match="not a readable parquet file"):
         check_rows(tmp_path / "none.parquet")

@@ -39,6 +39,13 @@ def test_every_format_gives_the_same_rows(tmp_path, kind, zipped):
     assert read_file(path) == ROWS
 
 
+def test_a_line_of_csv_ends_where_csv_says(tmp_path):
+    """Not at every sign at which Python splits lines."""
+    path = tmp_path / "set.csv"
+    path.write_text("problem,answer\none\u2028two\u0085three\x0cfour,2\n", encoding="utf-8")
+    assert read_file(path) == [{"problem": "one\u2028two\u0085three\x0cfour", "answer": "2"}]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [

@@ -3,9 +3,10 @@
 import random
 from collections import Counter
 
-from g2rl.data.room import HASTY_SHARE, distinct_problems, worked_solution
+from g2rl.data.generated import distinct_problems
+from g2rl.data.room import HASTY_SHARE, worked_solution
 
-SAMPLE = distinct_problems("train", 1000, seed=3)
+SAMPLE = distinct_problems("room", "train", 1000, seed=3)
 
 
 def by_equations(steps):
@@ -39,7 +40,7 @@ def test_the_corpus_has_the_shares_that_it_names():
 
 
 def test_training_and_validation_do_not_meet():
-    training = {problem.question for problem in distinct_problems("train", 2048, seed=0)}
-    validation = distinct_problems("val", 300, seed=0)
+    training = {problem.question for problem in distinct_problems("room", "train", 2048, seed=0)}
+    validation = distinct_problems("room", "val", 300, seed=0)
     assert not training & {problem.question for problem in validation}
     assert {problem.kind for problem in validation} == {"product first", "sum", "difference", "longer"}

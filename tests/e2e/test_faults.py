@@ -189,7 +189,7 @@ def test_ten_faults(stack, tmp_path, small_disk):
     assert sum(assert_tells in line for line in faults.console()) == 1, run.story()
     refused = run.start(*OVERRIDES, train_files)
     assert refused.wait(timeout=60) == 2
-    assert "is not what" in faults.console()[-1]
+    assert "is not the file that" in faults.console()[-1]
     data.write_bytes(original)
 
     last = faults.start_and_make_a_step(train_files)

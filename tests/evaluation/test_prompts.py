@@ -32,15 +32,16 @@ def test_evaluation_shows_the_text_of_training(tmp_path, kwargs):
 
 
 def test_a_checkpoint_is_evaluated_as_its_run_was_trained(tmp_path):
-    for name, kwargs in {"a": {"enable_thinking": False}, "b": {}}.items():
+    for name, kwargs in {"lr=3/a": {"enable_thinking": False}, "b": {}}.items():
         actor = tmp_path / name / "checkpoints/global_step_2/actor"
         actor.mkdir(parents=True)
         (actor / "fsdp_config.json").write_text("{}")
         config = OmegaConf.create({"data": {"apply_chat_template_kwargs": kwargs}})
         OmegaConf.save(config, tmp_path / name / CONFIG_FILE)
-    a, b = (str(tmp_path / name / "checkpoints/global_step_2") for name in "ab")
+    a, b = (str(tmp_path / name / "checkpoints/global_step_2") for name in ("lr=3/a", "b"))
     option = "--chat-template-kwargs"
     assert template_arguments([f"first={a}", "math500"]) == [option, '{"enable_thinking": false}']
+    assert template_arguments([a, "math500"]) == [option, '{"enable_thinking": false}']
     assert template_arguments([b, "math500"]) == [option, "{}"]
     assert template_arguments([a, option, "{}"]) == template_arguments(["Qwen/Qwen3-4B", "math500"]) == []
     with pytest.raises(ValueError, match=rf"different data\.apply_chat_template_kwargs.*give {option}"):

@@ -1,7 +1,7 @@
 import pytest
 
-from g2rl.data import programs, room
-from g2rl.data.arithmetic import distinct_problems
+from g2rl.data import programs
+from g2rl.data.generated import distinct_problems
 from g2rl.lab.tasks import TASKS, derivation, equations, program
 
 
@@ -16,7 +16,7 @@ def test_derivations():
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_strategy_is_a_derivation_of_its_own(split):
-    for problem in distinct_problems(split, 200, seed=0):
+    for problem in distinct_problems("arithmetic", split, 200, seed=0):
         ways = {derivation(", ".join(steps), str(problem.answer)) for steps in problem.strategies.values()}
         assert None not in ways
         # Equal numbers make two strategies the same equations.
@@ -24,14 +24,14 @@ def test_every_strategy_is_a_derivation_of_its_own(split):
 
 
 def test_the_right_way_of_room_is_a_derivation_and_the_other_none():
-    for problem in room.distinct_problems("val", 100, seed=0):
+    for problem in distinct_problems("room", "val", 100, seed=0):
         ways = [problem.rare, problem.usual] if problem.kind == "product first" else [problem.usual, problem.rare]
         assert [derivation(", ".join(way), problem.gold) for way in ways] == [None, " ".join(ways[1])]
 
 
 def test_programs_are_run_and_told_apart_by_their_syntax():
     """As one expression and line by line both are right; without the parentheses that it needs one is wrong."""
-    for problem in programs.distinct_problems("val", 20, seed=0):
+    for problem in distinct_problems("programs", "val", 20, seed=0):
         bodies = [programs.one_expression(problem), programs.line_by_line(problem)]
         bodies.append(programs.one_expression(problem, flat=True))
         responses = [programs.in_a_block(body) for body in bodies]

@@ -14,12 +14,14 @@ import pytest
 import torch
 from transformers import Qwen3ForCausalLM
 
-from g2rl.data.arithmetic import VOICES, distinct_problems
+from g2rl.data.arithmetic import VOICES
+from g2rl.data.generated import distinct_problems
 from g2rl.lab.policy import prefill
 from g2rl.lab.run import run
 from g2rl.lab.see import compared, table, write
 from g2rl.lab.see_smollm2 import SOLUTIONS, given
 from g2rl.lab.settings import compose_lab
+from g2rl.lab.study import only_process
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 from g2rl.methods.g2rl import G2RL
@@ -43,7 +45,9 @@ SMALL = [
 @pytest.fixture(scope="module", autouse=True)
 def policy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("policy")
-    corpus = [VOICES[0](next(iter(p.strategies.values())), p.answer) for p in distinct_problems("train", 50, 0)]
+    corpus = [
+        VOICES[0](next(iter(p.strategies.values())), p.answer) for p in distinct_problems("arithmetic", "train", 50, 0)
+    ]
     tokenizer = build_tokenizer([*corpus, "user", "assistant"], 300)
     torch.manual_seed(0)
     recipe = Recipe(hidden_size=32, num_layers=2, num_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=64)
@@ -147,7 +151,7 @@ def test_the_method_of_the_documentation_runs(tmp_path, monkeypatch):
     assert "exploration/bonus_mean" in lab.step(1)
 
 
-def test_an_interrupted_run_of_the_study_leaves_no_file(tmp_path):
+def test_a_run_of_the_study_is_one_processs_and_leaves_no_file_when_interrupted(tmp_path, monkeypatch):
     root = Path(__file__).parents[2]
     environment = os.environ | {"PYTHONPATH": str(root)}
     command = [sys.executable, "-m", "g2rl.lab.study", "--folder", str(tmp_path / "study")]
@@ -162,11 +166,15 @@ def test_an_interrupted_run_of_the_study_leaves_no_file(tmp_path):
     metrics = tmp_path / "outputs" / "study" / "grpo-seed11" / "metrics.jsonl"
     while not metrics.exists() and process.poll() is None:
         time.sleep(0.1)
-    assert list(tmp_path.glob("outputs/study/*.pid"))
+    monkeypatch.chdir(tmp_path)
+    with only_process("grpo-seed11") as is_free:
+        assert not is_free
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130 and "grpo seed 11 was stopped" in errors and "Traceback" not in errors
-    assert not list(tmp_path.glob("study/runs/*")) and not list(tmp_path.glob("outputs/study/*.pid"))
+    assert not list(tmp_path.glob("study/runs/*"))
+    with only_process("grpo-seed11") as is_free:
+        assert is_free
 
 
 def test_the_oracle_knows_the_equations():

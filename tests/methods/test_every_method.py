@@ -19,6 +19,7 @@ from g2rl.methods.rep_exp import RepExp
 from g2rl.methods.ucpo import UCPO
 from g2rl.methods.unlikeliness import Unlikeliness
 from g2rl.methods.w_reinforce import WReinforce
+from g2rl.methods.weighted_maxrl import WeightedMaxRL
 
 LOG_PROBS = {"old_log_probs", "response_mask"}
 NEEDS = {
@@ -148,6 +149,8 @@ def test_a_broken_embedding_is_an_error(method, bad, make_samples):
         (G2RL, "scale", [-0.1, math.nan, math.inf, "much"]),
         (G2RL, "clip", [0, -3.0, None]),
         (G2RL, "seed", [-1, 0.5]),
+        (WeightedMaxRL, "scale", [-0.1, 1.1, math.nan, "much"]),
+        (WeightedMaxRL, "seed", [-1, 0.5]),
         (ProGRPO, "alpha", [-0.1, math.nan, math.inf, "much"]),
         (PassK, "k", [0, 2.0, True, None]),
         (WReinforce, "positive_weight", [-0.1, math.nan, math.inf]),

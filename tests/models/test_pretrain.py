@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from g2rl import models
 from g2rl.data import programs
 from g2rl.data.arithmetic import problems, worked_solution
-from g2rl.data.generated import GENERATED
+from g2rl.data.generated import distinct_problems
 from g2rl.models.check import JUDGES, check
 from g2rl.models.pretrain import IGNORED, RECIPES, Recipe, batches, build_model, pretrain
 from g2rl.models.tokenizer import build_tokenizer
@@ -59,7 +59,7 @@ def test_the_corpus_of_arithmetic_is_what_it_was_before_there_was_a_second_task(
 @pytest.mark.parametrize("task", RECIPES)
 def test_the_judge_of_a_task_is_the_one_of_its_rewards(task):
     right, wrong = RIGHT_AND_WRONG[task]
-    chosen = GENERATED[task].distinct_problems("val", 20, seed=0)
+    chosen = distinct_problems(task, "val", 20, seed=0)
     golds = [problem.gold for problem in chosen]
     assert JUDGES[task]([right(problem) for problem in chosen], golds) == [True] * 20
     assert JUDGES[task]([wrong(problem) for problem in chosen], golds) == [False] * 20

@@ -13,30 +13,31 @@ from omegaconf import DictConfig
 
 from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
 from recipe.g2rl.checks.environment import check_installation
-from recipe.g2rl.checks.nodes import check_nodes
-from recipe.g2rl.checks.packages import check_packages
-from recipe.g2rl.checks.preflight import check_devices, cluster_address
-from recipe.g2rl.checks.run import check_run
-from recipe.g2rl.settings.config import with_defaults
 
 
 @hydra.main(config_path="../configs", config_name="trainer", version_base=None)
 def main(config: DictConfig) -> None:
+    from recipe.g2rl.checks.packages import check_packages  # after Hydra: --help answers at once
+    from recipe.g2rl.checks.preflight import check_devices, cluster_address
+    from recipe.g2rl.checks.run import check_run
+    from recipe.g2rl.settings.config import with_defaults
+
     config = with_defaults(config)
     try:
-        check_installation()
         report = check_run(config, everything=False)
         print(report.table, *report.notes, *(f"warning: {warning}" for warning in report.warnings), sep="\n")
         check_devices(config)
         check_packages(config)
         if address := cluster_address(config):
             _look_at_cluster(config, address)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG_SETTINGS)
 
 
 def _look_at_cluster(config: DictConfig, address: str) -> None:
+    from recipe.g2rl.checks.nodes import check_nodes
+
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError:
@@ -46,5 +47,9 @@ def _look_at_cluster(config: DictConfig, address: str) -> None:
 
 
 if __name__ == "__main__":
-    check_arguments(sys.argv[1:])
+    try:
+        check_installation()  # before anything of verl's is imported or composed
+    except ValueError as error:
+        sys.exit(f"error: {error}")
+    check_arguments(sys.argv)
     main()

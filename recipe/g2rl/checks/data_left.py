@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from verl.trainer.ppo.utils import create_rl_dataset
 
-from recipe.g2rl.settings.config import REMOTE, strings
+from recipe.g2rl.settings.config import is_remote, strings
 
 
 def check_data_left(
@@ -27,7 +27,7 @@ def check_data_left(
     notes, left = [], {}
     for setting, part in {"train_files": "train", "val_files": "val"}.items():
         files = strings(config.data[setting])
-        if any(path.startswith(REMOTE) for path in files):
+        if any(map(is_remote, files)):
             continue
         most = config.data.get(f"{part}_max_samples", -1)
         try:

@@ -33,7 +33,7 @@ def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], dict[str, 
         for path in data_files(config, setting):
             if not path.is_file():
                 raise NotThere(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
-            found = check_rows(path)
+            found = check_rows(path, config.data.prompt_key)
             sources |= found.data_sources
             rows[setting] += found.count
             unreadable = found.unreadable | unreadable

@@ -64,25 +64,28 @@ def _check_writable(what: str, folder: Path) -> None:
 
 def _check_temporary_folder(config: DictConfig) -> None:
     setting = next((name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)), "TMPDIR")
-    folder = config.ray_kwargs.ray_init.get("_temp_dir") or os.environ.get(setting) or "/tmp"
+    folder = os.environ.get(setting) or "/tmp"
+    if named := config.ray_kwargs.ray_init.get("_temp_dir"):
+        setting, folder = "ray_kwargs.ray_init._temp_dir", named
     if len(os.fsencode(folder)) + SOCKET_PATH_BYTES > LONGEST_SOCKET_PATH:
         raise ValueError(
-            f"{setting}={folder} is too long: the paths of Ray's sockets in it pass {LONGEST_SOCKET_PATH} bytes; put "
-            f"RAY_TMPDIR=/tmp (or another folder of at most {LONGEST_SOCKET_PATH - SOCKET_PATH_BYTES} bytes) in front."
+            f"{setting}={folder} is too long: the paths of Ray's sockets in it pass {LONGEST_SOCKET_PATH} bytes; set "
+            f"{'RAY_TMPDIR' if setting == 'TMPDIR' else setting}=/tmp (or another folder of at most "
+            f"{LONGEST_SOCKET_PATH - SOCKET_PATH_BYTES} bytes)."
         )
     _check_writable(setting, Path(folder))
 
 
 def _limits() -> list[str]:
     warnings = []
-    for flag, kind, enough, remedy in (
+    for flag, kind, enough, what in (
         ("n", resource.RLIMIT_NOFILE, OPEN_FILES, "open files"),
         ("u", resource.RLIMIT_NPROC, PROCESSES, "processes and threads"),
     ):
         soft, _ = resource.getrlimit(kind)
         if soft != resource.RLIM_INFINITY and soft < enough:
             warnings.append(
-                f"ulimit -{flag} is {soft} {remedy}, and a run may need more; set it to {16 * enough} first "
+                f"ulimit -{flag} is {soft} {what}, and a run may need more; set it to {16 * enough} first "
                 f"(`ulimit -{flag} {16 * enough}`; in docker --ulimit)."
             )
     return warnings

@@ -78,7 +78,7 @@ def check_nodes(config: DictConfig, report: Callable[[str], None] = print) -> No
         )
     if len(nodes) == 1:
         return
-    folder = Path(config.trainer.default_local_dir).absolute()
+    folder = Path(config.trainer.default_local_dir).expanduser().absolute()
     folder.mkdir(parents=True, exist_ok=True)
     mark = folder / f".seen-by-every-node-{uuid.uuid4().hex}"
     mark.touch()

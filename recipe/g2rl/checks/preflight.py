@@ -227,7 +227,7 @@ def _check_disk(config: DictConfig, checkpoint: int) -> list[str]:
     trainer = config.trainer
     if trainer.save_freq <= 0:
         return []
-    folder = Path(trainer.default_local_dir).absolute()
+    folder = Path(trainer.default_local_dir).expanduser().absolute()
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < checkpoint:

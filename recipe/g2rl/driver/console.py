@@ -30,12 +30,12 @@ class Console:
         self.saved = os.dup(1), os.dup(2)
         self.terminal = os.fdopen(os.dup(1), "w", buffering=1)
         log = os.open(self.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        start = os.lseek(log, 0, os.SEEK_END)
+        self.start = os.lseek(log, 0, os.SEEK_END)  # an earlier start may have written before
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
         self.bar = tqdm(desc="training", unit="step", file=self.terminal, disable=None, leave=False)
-        self.thread = threading.Thread(target=self._follow, args=(start,), daemon=True)
+        self.thread = threading.Thread(target=self._follow, daemon=True)
         self.thread.start()
         return self
 
@@ -52,9 +52,9 @@ class Console:
     def show(self, text: str) -> None:
         self.bar.write(text, file=self.terminal)
 
-    def _follow(self, start: int) -> None:
+    def _follow(self) -> None:
         with open(self.log_path, "rb") as log:
-            log.seek(start)
+            log.seek(self.start)
             last_round = False
             while not last_round:
                 last_round = self.done.wait(0.2)

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from g2rl.report.runs import METRICS_FILE, read_metrics
 from g2rl.utils.files import atomic_file
 from recipe.g2rl.saving.checkpoint_files import STOP_FILE, by_step, missing_files, step_of
 from recipe.g2rl.settings.config import data_files, trainer_devices
@@ -49,9 +50,15 @@ def check_run_dir(config: DictConfig) -> list[str]:
 
 
 def is_finished(config: DictConfig) -> bool:
-    """Has the checkpoint to go on from all of `trainer.total_training_steps`, and is it whole?"""
+    """Is the checkpoint of the last of `trainer.total_training_steps` there and whole, and is that step logged?
+
+    verl validates between the two: a run that ended there goes on from the checkpoint with the validation.
+    """
     start, steps = _start(config), config.trainer.total_training_steps
-    return start is not None and steps is not None and step_of(start) >= steps and not missing_files(start)
+    if start is None or steps is None or step_of(start) < steps or missing_files(start):
+        return False
+    metrics = Path(config.run_dir) / METRICS_FILE
+    return metrics.is_file() and any(max(series) >= steps for series in read_metrics(metrics).values())
 
 
 def write_run_dir(config: DictConfig) -> None:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from g2rl.report import plot_run, summary_table
+from g2rl.report.runs import METRICS_FILE
 from recipe.g2rl.saving.checkpoint_files import by_step
-from recipe.g2rl.saving.run_log import METRICS_FILE
 
 PICTURE_FILE = "curves.png"
 SUMMARY_FILE = "summary.md"

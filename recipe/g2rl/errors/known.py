@@ -136,7 +136,7 @@ KNOWN: list[tuple[str, str]] = [
     (
         r"FlashAttention2 has been toggled on|No module named 'flash_attn|flash_attn seems to be not installed",
         "flash-attn is not installed, which the actors' attention uses on GPUs; pip install --no-build-isolation "
-        "flash-attn==2.8.3, or set actor_rollout_ref.model.override_config.attn_implementation=sdpa",
+        "flash-attn==2.8.3, or set +actor_rollout_ref.model.override_config.attn_implementation=sdpa",
     ),
     (
         r"flash_attn\S*\.so: undefined symbol",

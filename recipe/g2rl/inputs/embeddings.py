@@ -179,10 +179,9 @@ class VLLMEmbedder:
         """
         from vllm.inputs import TokensPrompt
 
-        texts, place_N = each_once(texts)
         ids = self.engine.get_tokenizer()(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
         prompts = [TokensPrompt(prompt_token_ids=of_text) for of_text in ids]
         outputs = self.engine.embed(prompts, use_tqdm=False)
         embeddings_ND = np.array([output.outputs.embedding for output in outputs], dtype=np.float32)
         check_finite(embeddings_ND, texts, self.name)
-        return embeddings_ND[place_N]
+        return embeddings_ND

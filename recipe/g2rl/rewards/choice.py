@@ -8,6 +8,7 @@ from verl.utils import reward_score
 from g2rl.verify import DEFAULT_VERIFIERS, check_data_sources, verifier_table
 from g2rl.verify.code import probe
 from recipe.g2rl.rewards import isolated
+from recipe.g2rl.settings.config import is_remote, strings
 from recipe.g2rl.settings.reward import reward_settings
 
 # verl's scorers of programs; asked, they would run some. `codeforces` is also a set of this project's, whose tests have
@@ -30,13 +31,16 @@ def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, s
         unreadable: of those whose ground truths this project's verifiers cannot read, a sentence that says so.
 
     Raises:
-        ValueError: nobody knows a data source or reads its ground truths, or the function's file does not exist.
+        ValueError: nobody knows a data source or reads its ground truths; a file is remote and no reward is named; or
+            the function's file does not exist.
     """
     reward = config.reward
     if reward.custom_reward_function.path:
         path = str(reward.custom_reward_function.path)
-        if not path.startswith("pkg://") and not Path(path).expanduser().is_file():
-            raise ValueError(f"reward.custom_reward_function.path={path} does not exist.")
+        if not path.startswith("pkg://"):
+            path = str(Path(path.removeprefix("file://")).expanduser().absolute())  # workers start in other folders
+            if not Path(path).is_file():
+                raise ValueError(f"reward.custom_reward_function.path={path} does not exist.")
         name = reward.custom_reward_function.name
         isolated.check(path, name, config.reward_limits.memory_mb)
         _isolate(config, path, name)
@@ -46,6 +50,12 @@ def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, s
     if reward.reward_manager.source != "register":  # a class of the user's, which may need no scorer
         return f"rewards: {reward.reward_manager.name} of {reward.reward_manager.module.path}"
     named = reward.reward_manager.name != "naive"
+    files = [*strings(config.data.train_files), *strings(config.data.val_files)]
+    if not named and (remote := [file for file in files if is_remote(file)]):
+        raise ValueError(
+            f"{remote[0]} is not looked into before the run, so that nobody knows who can judge it; name a function in "
+            "reward.custom_reward_function.path (verl's is pkg://verl.utils.reward_score, name default_compute_score)."
+        )
     settings = reward_settings(config) if not named else None
     table = verifier_table(settings.verifiers) if settings else {}
     if settings and sources <= table.keys() - (unreadable.keys() & CODE_SOURCES):
@@ -71,7 +81,8 @@ def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, s
         )
     if not reward.sandbox_fusion.url:
         _isolate(config, "pkg://verl.utils.reward_score", "default_compute_score")
-    return f"rewards: verl's scorers for {', '.join(sorted(sources))}, reward manager {reward.reward_manager.name}"
+    named_sources = ", ".join(sorted(sources)) or "the data"
+    return f"rewards: verl's scorers for {named_sources}, reward manager {reward.reward_manager.name}"
 
 
 def _isolate(config: DictConfig, path: str, name: str) -> None:

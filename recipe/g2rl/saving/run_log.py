@@ -8,8 +8,9 @@ import os
 import re
 from pathlib import Path
 
+from g2rl.report.runs import METRICS_FILE
+
 MARK = "[g2rl]"
-METRICS_FILE = "metrics.jsonl"
 
 # label, metric, format: the line of a step; a metric that a run does not have is left out
 STEP_LINE = [

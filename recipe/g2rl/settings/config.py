@@ -14,8 +14,6 @@ OmegaConf.register_new_resolver("recipe", lambda name: str(PACKAGE / name), repl
 CPUS_PER_DEVICE = 3
 CPUS_FOR_CONTROL = 2
 
-REMOTE = ("hdfs://", "s3://")  # verl fetches these itself
-
 MODES = ("sync", "colocate_async", "separate_async")  # of verl's V1 trainer
 OWN_MODE = "g2rl_"  # before the name under which verl finds our trainer of each mode
 
@@ -27,7 +25,10 @@ class NotThere(ValueError):
 
 
 def with_defaults(config: DictConfig) -> DictConfig:
-    """The configuration with what exploration adds to verl's, for a main file of the user's own."""
+    """The configuration with what exploration adds to a main file of the user's own; verl's older names are moved."""
+    from verl.experimental.reward_loop import migrate_legacy_reward_impl  # after Hydra: --help answers at once
+
+    config = migrate_legacy_reward_impl(config)
     ours = OmegaConf.load(PACKAGE / "configs/base.yaml")
     assert isinstance(ours, DictConfig)
     for of_verl in ("defaults", "algorithm", "critic"):
@@ -77,23 +78,28 @@ def ulysses_size(config: DictConfig) -> int:
 
 def data_files(config: DictConfig, setting: str) -> list[Path]:
     """The local files of `data.train_files` or `data.val_files`."""
-    return [Path(path).expanduser() for path in strings(config.data[setting]) if not path.startswith(REMOTE)]
+    return [Path(path).expanduser() for path in strings(config.data[setting]) if not is_remote(path)]
 
 
 def make_paths_absolute(config: DictConfig) -> None:
-    """The run's folder, its data and a model that is a folder: the other processes of a cluster start elsewhere."""
+    """The run's folder, its data and models that are folders: the other processes of a cluster start elsewhere."""
     config.run_dir = str(Path(config.run_dir).expanduser().absolute())
     config.trainer.default_local_dir = str(Path(config.trainer.default_local_dir).expanduser().absolute())
     for setting in ("train_files", "val_files"):
         config.data[setting] = [
-            path if path.startswith(REMOTE) else str(Path(path).expanduser().absolute())
+            path if is_remote(path) else str(Path(path).expanduser().absolute())
             for path in strings(config.data[setting])
         ]
     if config.trainer.resume_mode == "resume_path" and config.trainer.resume_from_path:
         config.trainer.resume_from_path = str(Path(config.trainer.resume_from_path).expanduser().absolute())
-    model = Path(config.actor_rollout_ref.model.path).expanduser()
-    if model.is_dir():
-        config.actor_rollout_ref.model.path = str(model.absolute())
+    for owner, name in ((config.actor_rollout_ref.model, "path"), (config.inputs.embeddings, "model")):
+        if owner[name] is not None and (folder := Path(owner[name]).expanduser()).is_dir():
+            owner[name] = str(folder.absolute())
+
+
+def is_remote(file: str) -> bool:
+    """Whether verl fetches it itself."""
+    return file.startswith(("hdfs://", "s3://"))
 
 
 def strings(value: object) -> list[str]:

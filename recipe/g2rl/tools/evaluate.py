@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from g2rl.evaluation.__main__ import main as evaluation
 from g2rl.evaluation.__main__ import one_engine
+from g2rl.evaluation.compare import labelled
 from g2rl.evaluation.samples import Sample
 from g2rl.evaluation.sampling import Request, Sampler, SamplingSettings, VLLMSampler, check_context
 from recipe.g2rl.driver.run_dir import CONFIG_FILE
@@ -29,10 +30,12 @@ MERGED = "merged"
 
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments += template_arguments(arguments)
+    except ValueError as error:
+        sys.exit(f"error: {error}")
     with Watchdog():
-        evaluation(
-            arguments + template_arguments(arguments), make_sampler=make_sampler, model_folder=huggingface_folder
-        )
+        evaluation(arguments, make_sampler=make_sampler, model_folder=huggingface_folder)
 
 
 def template_arguments(arguments: Sequence[str]) -> list[str]:
@@ -46,13 +49,13 @@ def template_arguments(arguments: Sequence[str]) -> list[str]:
         return []
     found = {}
     for argument in arguments:
-        model = argument.partition("=")[2] or argument  # LABEL=MODEL
-        actor = None if argument.startswith("-") else actor_folder(Path(model))
+        _, model = labelled(argument)
+        actor = None if argument.startswith("-") else actor_folder(model)
         config = actor.absolute().parents[2] / CONFIG_FILE if actor else None
         if config and config.is_file():
             data = OmegaConf.to_container(OmegaConf.load(config).data)
             assert isinstance(data, dict)
-            found[model] = json.dumps(data.get("apply_chat_template_kwargs") or {})
+            found[str(model)] = json.dumps(data.get("apply_chat_template_kwargs") or {})
     if len(set(found.values())) > 1:
         raise ValueError(f"these were trained with different data.apply_chat_template_kwargs, {found}; give {option}.")
     return [option, next(iter(found.values()))] if found else []

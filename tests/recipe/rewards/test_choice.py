@@ -43,3 +43,22 @@ def test_nobody_judges_tests_in_a_form_that_it_does_not_read(choose):
         choose(("codeforces", OURS), ("apps", VERLS))
     with pytest.raises(ValueError, match=r"row 0: .* has tests in the form of verl's prime_code"):
         choose(("deepcoder", VERLS))
+
+
+def test_nobody_looks_into_remote_files(composed):
+    """Who knows their data sources? Not the run, before it starts."""
+    config = composed("data.train_files=hdfs://a/train.parquet")
+    with pytest.raises(ValueError, match=r"^hdfs://a/train.parquet is not looked into .*custom_reward_function"):
+        choose_reward(config, set(), {})
+    config.reward.reward_manager.name = "dapo"
+    assert choose_reward(config, set(), {}).startswith("rewards: verl's scorers")
+
+
+def test_a_function_is_found_from_every_folder(composed, tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text("def compute_score(**_):\n    return 1.0\n")
+    monkeypatch.chdir(tmp_path)
+    for path in ("mine.py", f"file://{tmp_path}/mine.py"):
+        config = composed(f"reward.custom_reward_function.path={path}")
+        choose_reward(config, {"a"}, {})
+        kwargs = config.reward.custom_reward_function.reward_kwargs
+        assert kwargs.user_path == str(tmp_path / "mine.py")

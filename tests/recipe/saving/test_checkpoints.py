@@ -181,8 +181,13 @@ def test_what_a_run_may_change_it_says(config):
     ]
 
 
-def test_a_run_is_finished_when_its_last_checkpoint_is_whole(config):
-    (first,) = saved(prepare_run_dir(config) / "checkpoints", 4)
+def test_a_run_is_finished_when_its_last_checkpoint_is_whole_and_its_last_step_is_logged(config):
+    run_dir = prepare_run_dir(config)
+    (first,) = saved(run_dir / "checkpoints", 4)
+    (run_dir / "metrics.jsonl").write_text('{"step": 3, "data": {"a": 1.0}}\n')
+    config.trainer.total_training_steps = 4
+    assert not is_finished(config)  # it ended in the validation between checkpoint and log
+    (run_dir / "metrics.jsonl").write_text('{"step": 4, "data": {"a": 1.0}}\n')
     found = []
     for config.trainer.total_training_steps in (None, 5, 4, 3):
         found.append(is_finished(config))
