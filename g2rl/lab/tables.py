@@ -120,17 +120,16 @@ def table_of_shares(groups: Mapping[str, Sequence[Run]]) -> str:
 
 
 def table_of_stacks(laboratory: Mapping[str, Sequence[Run]], verl: Sequence[Run]) -> str:
-    """The runs of `g2rl.lab.verl_runs` beside those of the laboratory with the same seeds, at the same steps."""
+    """The runs of `g2rl.lab.verl_runs` beside all of the laboratory, at the same steps; a seed pairs nothing here."""
     rows = [["setting, step", "seeds", *(f"{name}, {of}" for name in STACK_MEASURES for of in ("laboratory", "verl"))]]
     for name, step in dict.fromkeys((run.setting, step) for run in verl for step in run.evaluations):
-        theirs = {run.seed: run.evaluations[step] for run in verl if run.setting == name}
-        ours = {run.seed: run.evaluations[step] for run in laboratory[name] if run.seed in theirs}
+        stacks = [[run.evaluations[step] for run in runs if run.setting == name] for runs in (laboratory[name], verl)]
         cells = [
-            spread([values[measure] for values in of.values()], "@" in measure)
+            spread([values[measure] for values in stack], "@" in measure)
             for measure in STACK_MEASURES
-            for of in (ours, theirs)
+            for stack in stacks
         ]
-        rows.append([f"{name}, {step}", str(len(theirs)), *cells])
+        rows.append([f"{name}, {step}", ", ".join(str(len(stack)) for stack in stacks), *cells])
     return markdown_table(rows)
 
 

@@ -197,7 +197,7 @@ def test_tables_and_picture(tmp_path):
     assert f"+1.20 ± {half:.2f} (6 seeds)" in text
     assert text.count("interval contains zero") == 2  # pass@1 at the end, the same in all three settings
     assert (
-        "| g2rl, 10 | 2 | 87.5 [87.5, 87.5] | 62.5 [50.0, 75.0] | 4.00 [4.00, 4.00] | 3.00 [3.00, 3.00] |"
+        "| g2rl, 10 | 6, 2 | 87.5 [87.5, 87.5] | 62.5 [50.0, 75.0] | 4.00 [4.00, 4.00] | 3.00 [3.00, 3.00] |"
         in " ".join(text.split())
     )
     rows = (tmp_path / "evaluations.csv").read_text().splitlines()
