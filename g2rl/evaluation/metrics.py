@@ -76,9 +76,9 @@ def majority_of_classes(classes: Sequence[int], correct: Sequence[bool], k: int,
 
 
 def bootstrap_interval(
-    values: np.ndarray, *, confidence: float = 0.95, num_resamples: int = NUM_RESAMPLES, seed: int = 0
+    values: np.ndarray, *, num_resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile interval of the mean over problems, problems resampled with replacement.
+    """95 % percentile interval of the mean over problems, problems resampled with replacement.
 
     Args:
         values: [P] or [P, M], one row per problem.
@@ -95,8 +95,7 @@ def bootstrap_interval(
         drawn_RP = rng.integers(num_problems, size=(count, num_problems)) + num_problems * np.arange(count)[:, None]
         times_drawn_RP = np.bincount(drawn_RP.ravel(), minlength=count * num_problems).reshape(count, num_problems)
         means.append(times_drawn_RP @ np.asarray(values, dtype=np.float64) / num_problems)
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(np.concatenate(means), [tail, 100 - tail], axis=0)
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5], axis=0)
     return low, high
 
 

@@ -9,6 +9,8 @@ from math import sqrt
 import numpy as np
 from mpmath import betainc  # sympy's, which math-verify brings
 
+from g2rl.evaluation.metrics import bootstrap_interval
+
 RESAMPLES = 10_000
 T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
 FEWEST = 5  # seeds from which on an interval is shown
@@ -29,9 +31,9 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[floa
 
 def bootstrap(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[float, float]:
     """95 % interval of the mean difference, the seeds that both have resampled."""
-    differences_S = np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
-    picked = np.random.default_rng(0).integers(len(differences_S), size=(RESAMPLES, len(differences_S)))
-    low, high = np.quantile(differences_S[picked].mean(1), [0.025, 0.975])
+    low, high = bootstrap_interval(
+        np.array([ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())])
+    )
     return float(low), float(high)
 
 

@@ -52,5 +52,6 @@ def check_data_sources(sources: Iterable[str], extra: Mapping[str, str] | None =
             hint = f" (did you mean {close[0]!r}?)" if close else ""
             raise ValueError(
                 f"no verifier is known for data source {source!r}{hint}: set reward.reward_kwargs.verifiers.{source} "
-                f"to {' or '.join(VERIFIERS)}; known sources are {', '.join(sorted(table))}."
+                f"(in an evaluation --verifier {source}=...) to {' or '.join(VERIFIERS)}; known sources are "
+                f"{', '.join(sorted(table))}."
             )

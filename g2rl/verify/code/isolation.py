@@ -110,7 +110,7 @@ def confinement(settings: CodeSettings) -> Confinement:
     except (ImportError, RuntimeError) as error:
         raise ValueError(
             f"programs that a model wrote would run unconfined here: {error}. Install pyseccomp and the library "
-            "libseccomp2, or set reward.reward_kwargs.code.isolation=none."
+            "libseccomp2, or set isolation=none (in a run reward.reward_kwargs.code.isolation)."
         ) from error
     if settings.isolation == "seccomp":
         return Confinement("seccomp alone, which does not keep them from reading files", instructions)
@@ -126,9 +126,9 @@ def confinement(settings: CodeSettings) -> Confinement:
         problem = trial.stderr.strip()
     raise ValueError(
         "programs that a model wrote would run unconfined here: this kernel has no Landlock and bubblewrap does not "
-        f"start ({problem}). Install bubblewrap or a kernel from 5.13 on; or set "
-        "reward.reward_kwargs.code.isolation=seccomp (they can then read what you can read, but write, send and "
-        "start nothing), or =none."
+        f"start ({problem}). Install bubblewrap or a kernel from 5.13 on; or set isolation=seccomp (in a run "
+        "reward.reward_kwargs.code.isolation; they can then read what you can read, but write, send and start "
+        "nothing), or =none."
     )
 
 
