@@ -1,8 +1,10 @@
 """What each method costs a training step beside GRPO: medians of verl's `timing_s/*`, one real run after the other.
 
-    .venv/bin/python benchmarks/step_cost.py            # on a machine without a GPU, about 15 minutes on 2 cores
+    .venv/bin/python benchmarks/step_cost.py            # on a machine without a GPU, about 20 minutes on 2 cores
 
-Writes step_cost.csv. Seconds of one machine mean little; compare the columns of one table.
+What the others cost: `weighted_maxrl` what g2rl does, `dra` what evol does, `unlikeliness` a second update; the rest asks for
+verdicts or for log-probs that are there, as maxrl and progrpo do. Writes step_cost.csv. Seconds of one machine mean
+little; compare the columns of one table.
 """
 
 import csv
@@ -17,9 +19,9 @@ from token_pass_measure import machine
 from g2rl.utils.markdown import markdown_table
 
 ROOT = Path(__file__).parents[1]
-METHODS = ["grpo", "entropy", "g2rl", "progrpo", "evol"]
+METHODS = ["grpo", "g2rl", "rep_exp", "maxrl", "progrpo", "entropy", "evol"]
 PARTS = ["gen", "old_log_prob", "ref", "adv", "update_actor", "update_weights", "step"]
-STEPS, WARM_UP = 14, 4
+STEPS, WARM_UP = 10, 3
 SETTINGS = [
     "data.train_batch_size=16",
     "actor_rollout_ref.actor.ppo_mini_batch_size=16",
@@ -37,7 +39,7 @@ def measure(method: str, folder: Path) -> dict[str, float]:
     run_dir = folder / method
     # the geometry is what G2RL computes anyway; the others log it only when asked
     geometry = ["exploration.log_geometry=false"] if method != "g2rl" else []
-    command = ["bash", f"scripts/run_{method}_cpu.sh", f"run_dir={run_dir}", *SETTINGS, *geometry]
+    command = ["bash", "scripts/run_g2rl_cpu.sh", f"exploration={method}", f"run_dir={run_dir}", *SETTINGS, *geometry]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     steps = [record["data"] for record in records if record["step"] > WARM_UP]

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The tests, on a machine without a GPU. `--all` adds the long ones; anything else goes to pytest (`-k name`, a path).
+# The tests, on a machine without a GPU. `--all` adds the long ones, behind the others; with `--minutes 20` none of them
+# starts later. Anything else goes to pytest (`-k name`, a path).
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
 cd "$ROOT"
