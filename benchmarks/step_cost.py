@@ -2,9 +2,9 @@
 
     .venv/bin/python benchmarks/step_cost.py            # on a machine without a GPU, about 20 minutes on 2 cores
 
-What the others cost: `weighted_maxrl` what g2rl does, `dra` what evol does, `unlikeliness` a second update; the rest asks for
-verdicts or for log-probs that are there, as maxrl and progrpo do. Writes step_cost.csv. Seconds of one machine mean
-little; compare the columns of one table.
+What the others cost: `weighted_maxrl` what g2rl does, `dra` what evol does, `unlikeliness` a second update; the rest
+asks for verdicts or for log-probs that are there, as maxrl and progrpo do. Writes step_cost.csv. Seconds of one machine
+mean little; compare the columns of one table.
 """
 
 import csv

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 from g2rl.evaluation.metrics import bootstrap_interval
 from g2rl.evaluation.sampling import check_language_model_head
 from g2rl.features import check_plain_logits, gradient_features
-from g2rl.geometry import group_cosines, negative_share
+from g2rl.geometry import group_cosines
 from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
@@ -117,9 +117,6 @@ def summary(pairs: Pairs, *, seed: int = 0) -> dict[str, Any]:
         of_problem_P = np.array([np.nanmean(row) for row in values_PR if not np.isnan(row).all()])
         low, high = bootstrap_interval(of_problem_P, seed=seed)
         result[name] = {"mean": float(np.nanmean(values_PR)), "low": float(low), "high": float(high)}
-    assert result["negative_share"]["mean"] == negative_share(
-        torch.from_numpy(pairs.gradient[~np.isnan(pairs.gradient)])
-    )
     return result
 
 

@@ -25,7 +25,6 @@ def store_long(ground_truth: str, folder: Path) -> str:
     digest = hashlib.sha256(content).hexdigest()
     name = f"tests/{digest[:2]}/{digest}.json.gz"
     if not (folder / name).is_file():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(folder / name) as temporary:
             temporary.write_bytes(gzip.compress(content, mtime=0))
     return json.dumps({"tests_file": name, "count": len(json.loads(ground_truth)["tests"])})

@@ -113,7 +113,7 @@ class VLLMSampler:
         max_prompt_tokens: of the longest prompt that will come.
 
     Raises:
-        ValueError: the model has no language-model head, or its context is too short for the settings.
+        ValueError: the context of the model is too short for the settings.
     """
 
     def __init__(

@@ -22,7 +22,6 @@ from recipe.g2rl.settings.config import standalone_devices, trainer_devices, uly
 
 GIB = 2**30
 FLOAT32 = 4
-CHUNK = CHUNK_SIZE["cuda"]
 
 
 @dataclass(frozen=True)
@@ -207,7 +206,8 @@ def memory(config: DictConfig, shape: ModelShape, device_bytes: int, cache_gib: 
     tokens = now.log_prob_tokens
     # Logits of a chunk; residuals of its sequences, on GPUs with what their product takes (g2rl/ops/matmul.py).
     residual = FLOAT32 if config.trainer.device == "cpu" else FLOAT32 + 14
-    pooled = shape.vocabulary * (min(tokens, CHUNK) * FLOAT32 + min(now.sequences, SEQUENCE_BLOCK) * residual)
+    chunk = min(tokens, CHUNK_SIZE[config.trainer.device])
+    pooled = shape.vocabulary * (chunk * FLOAT32 + min(now.sequences, SEQUENCE_BLOCK) * residual)
     with_reference = need_reference_policy(config)
     full_logits = 0 if model.use_fused_kernels else shape.vocabulary * computed * (1 + scaled)
     is_lora = shape.trainable < shape.parameters  # then the reference model is the actor without its adapters

@@ -178,11 +178,7 @@ def _check_sampling(config: DictConfig) -> None:
             f"actor_rollout_ref.rollout.{setting} makes all responses to a prompt the same, so that there is nothing "
             f"to learn from; the papers sample at temperature 1 and top_k -1."
         )
-    if (
-        rollout.max_num_batched_tokens
-        and rollout.max_num_seqs
-        and rollout.max_num_batched_tokens < rollout.max_num_seqs
-    ):
+    if rollout.max_num_batched_tokens < rollout.max_num_seqs:
         raise ValueError(
             f"actor_rollout_ref.rollout.max_num_batched_tokens={rollout.max_num_batched_tokens} is less than "
             f"actor_rollout_ref.rollout.max_num_seqs={rollout.max_num_seqs}, which vLLM refuses; raise the first."
@@ -244,7 +240,7 @@ def _without_effect(config: DictConfig) -> list[str]:
     """Settings that people choose for an effect that they do not have here."""
     actor, warnings = config.actor_rollout_ref.actor, []
     one_update = config.data.train_batch_size == actor.ppo_mini_batch_size and actor.ppo_epochs == 1
-    low, high = (getattr(actor, f"clip_ratio_{end}", actor.clip_ratio) for end in ("low", "high"))
+    low, high = actor.clip_ratio_low, actor.clip_ratio_high
     loss = actor.policy_loss.loss_mode
     if one_update and trainer_mode(config) != "separate_async" and (low != high or loss in ("clip_cov", "kl_cov")):
         what = f"policy_loss.loss_mode={loss}" if loss != "vanilla" else f"clip_ratio_low={low}, clip_ratio_high={high}"
