@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from recipe.g2rl.tools.evaluate import huggingface_folder
 from recipe.g2rl.tools.export import main
 
-RANK = Path(__file__).with_name("save_checkpoint.py")
+RANK = Path(__file__).parents[2] / "evaluation" / "save_checkpoint.py"
 ALPHA, R = 16, 8
 LORA = {"lora_rank": R, "lora_alpha": ALPHA, "target_modules": "all-linear"}
 
