@@ -168,6 +168,26 @@ def test_a_column_and_an_input_of_the_users_own(stack):
 
 
 @pytest.mark.slow
+def test_adapters_of_lora_reach_vllm(stack):
+    """The policy that samples is the one that is trained: their log-probs agree, also when the adapters have moved."""
+    run = stack("lora")
+    run.finish(
+        *SMALL,
+        "exploration=g2rl",
+        "actor_rollout_ref.model.lora_rank=8",
+        "actor_rollout_ref.model.lora_alpha=16",
+        "actor_rollout_ref.rollout.load_format=safetensors",
+        "actor_rollout_ref.actor.checkpoint.save_contents=[model]",
+        "trainer.total_training_steps=3",
+        "trainer.val_before_train=false",
+    )
+    run.assert_all_gone()
+    steps = [record["data"] for record in metrics(run.run_dir)]
+    assert steps[-1]["actor/kl_loss"] > 0  # away from the model without adapters
+    assert all(step["training/rollout_probs_diff_max"] < 1e-4 for step in steps)
+
+
+@pytest.mark.slow
 def test_features_come_from_the_policy_of_the_old_log_probs(stack):
     """Rollout on devices of its own, ahead of the weights."""
     run = stack("separate")

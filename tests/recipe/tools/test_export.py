@@ -115,6 +115,7 @@ def test_vllm_says_what_transformers_says(trained, tmp_path):
     _, checkpoints, _ = trained
     main([str(checkpoints), "--out", str(tmp_path / "out")])
     run = subprocess.run([sys.executable, "-c", VLLM, tmp_path / "out"], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
     tokens = next(line for line in run.stdout.splitlines() if line.startswith("TOKENS")).split()[1:]
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     expected = model.generate(torch.tensor([[5, 7, 11, 13]]), do_sample=False, min_new_tokens=8, max_new_tokens=8)
