@@ -6,6 +6,7 @@
 # MODEL: a Hugging Face folder or name, or a checkpoint of verl's. All flags: eval.sh --help. On GPUs: PYTHON=python3.
 set -euo pipefail
 source "$(dirname "$0")/common.sh"
+export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-ERROR} # an engine alone, whose warnings say nothing to who evaluates
 
 if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
     PYTHON=${PYTHON:-python3}
@@ -16,6 +17,5 @@ else
     setup_cpu_env
     cpu_environment
 fi
-export VLLM_LOGGING_LEVEL=${VLLM_LOGGING_LEVEL:-ERROR}
 
 exec "$PYTHON" -m recipe.g2rl.tools.evaluate "$@"
