@@ -27,7 +27,7 @@ from recipe.g2rl.errors.one_line import WrongCluster, in_one_line
 from recipe.g2rl.saving.checkpoint_files import by_step
 from recipe.g2rl.settings.config import make_paths_absolute, with_defaults
 
-SHOWN_LOG_BYTES = 1_000_000  # of the end of the log, where an error that points there is looked up
+SHOWN_LOG_BYTES = 64_000_000  # of the end of the log, where an error that points there is looked up
 FINISHED, FAILED, INTERRUPTED, TERMINATED = 0, 1, 130, 143
 RESTARTS_DONE = "G2RL_RESTARTS_DONE"
 TABLE_FILE = "preflight.txt"

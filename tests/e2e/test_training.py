@@ -87,6 +87,9 @@ def test_two_ranks_with_packed_sequences_and_dynamic_batches(stack):
         "trainer.n_gpus_per_node=2",
         "trainer.total_training_steps=2",
         "trainer.val_before_train=false",
+        # more prompts than vLLM takes at once
+        "actor_rollout_ref.rollout.max_num_seqs=16",
+        "actor_rollout_ref.rollout.max_num_batched_tokens=128",
         # several micro-batches of unequal numbers of rows, in an order of verl's choosing
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=256",
     )

@@ -11,6 +11,8 @@ POINTS_ELSEWHERE = re.compile(
 )
 # The line of a log that ends a traceback, behind whatever prefixes Ray and vLLM put there.
 _IN_LOG = re.compile(r"(?:^|[\s\])])((?:\w+\.)*(\w*(?:Error|Exception))): (\S.*)$", re.MULTILINE)
+# vLLM's engine core, which then ends, and its server with it.
+_OF_ENGINE = re.compile(r"\(EngineCore pid=\d+\) ERROR .*?\] (?:\w+\.)*(\w*(?:Error|Exception): \S.*)$", re.MULTILINE)
 
 
 class ProcessLost(RuntimeError):
@@ -33,6 +35,8 @@ def in_one_line(error: BaseException, log: str = "") -> str:
     facts = dict(re.findall(r"^\t(\w+): (.*)$", text, re.MULTILINE))
     if isinstance(error, RayActorError) and "class_name" in facts:
         return died(facts["class_name"], facts.get("pid", "?"), facts.get("ip", "?"), "node has died" in text)
+    if isinstance(error, ProcessLost) and (engine := _OF_ENGINE.search(log)):
+        return f"{text}; vLLM's engine: {_known_sentence(engine[1]) or engine[1]}"
     if isinstance(error, ProcessLost | WrongCluster):
         return text
     if POINTS_ELSEWHERE.search(text):

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 PACKAGE = Path(__file__).parents[1]
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(PACKAGE / name), replace=True)
+OmegaConf.register_new_resolver("sum", lambda *numbers: sum(numbers), replace=True)
 
 # verl's ResourcePoolManager reserves three CPU slots for each device; the TransferQueue controller and each of its
 # storage units hold one; one more has to be free for the actors that need a slot only while they start.

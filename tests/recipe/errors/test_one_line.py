@@ -4,7 +4,7 @@ import pytest
 from ray.exceptions import RayTaskError
 from torch import OutOfMemoryError
 
-from recipe.g2rl.errors.one_line import in_one_line
+from recipe.g2rl.errors.one_line import ProcessLost, in_one_line
 
 CUDA_TAIL = (
     "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be "
@@ -292,3 +292,13 @@ def test_an_error_that_points_elsewhere_is_looked_up_in_the_log(last):
     assert in_one_line(RuntimeError(last)).startswith(f"RuntimeError: {last[:30]}")
     full = log.replace("KeyError: 'lm_head.weight'", "OSError: [Errno 28] No space left on device")
     assert in_one_line(RuntimeError(last), full).startswith("the disk is full")
+
+
+def test_a_server_that_is_lost_with_its_engine_says_what_the_engine_said():
+    lost = ProcessLost("vLLMHttpServer, process 7 on 10.0.0.1, died (killed, crashed or out of memory)")
+    assert in_one_line(lost, "ERROR 11-27 [async_llm.py:724] EngineDeadError: See stack trace (above)") == str(lost)
+    prefix = "\x1b[36m(vLLMHttpServer pid=7)\x1b[0m (EngineCore pid=8) ERROR 11-27 18:55:41 [core.py:1351] "
+    log = f"{prefix}Traceback (most recent call last):\n{prefix}RuntimeError: Worker failed with error 'no offset'\n"
+    assert in_one_line(lost, log) == f"{lost}; vLLM's engine: RuntimeError: Worker failed with error 'no offset'"
+    memory = f"{prefix}torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n"
+    assert "gpu_memory_utilization" in in_one_line(lost, memory)
