@@ -89,10 +89,11 @@ def test_empty_file_is_an_error(write_benchmark, sums, tmp_path):
     ("name", "content"),
     [
         ("mine.jsonl", JSON_LINES.replace("\n", "\r\n").encode("utf-8-sig")),
-        ("mine.jsonl.gz", gzip.compress(JSON_LINES.encode())),
+        ("mine.jsonl.gz", gzip.compress(JSON_LINES.encode(), mtime=0)),
         ("mine.json", BOXES.encode()),
         ("mine.csv", b"problem,final_answer\n1 + 1?,2\n2 + 2?,4\n"),
     ],
+    ids=["jsonl", "gz", "json", "csv"],  # not their contents, with the second in which gzip made one: xdist compares
 )
 def test_a_file_of_the_users_own_is_read_as_for_training(tmp_path, name, content, capsys):
     (tmp_path / name).write_bytes(content)
