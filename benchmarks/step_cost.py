@@ -1,6 +1,7 @@
 """What each method costs a training step beside GRPO: medians of verl's `timing_s/*`, one real run after the other.
 
     .venv/bin/python benchmarks/step_cost.py            # on a machine without a GPU, about 20 minutes on 2 cores
+    .venv/bin/python benchmarks/step_cost.py grpo g2rl rep_exp       # these, into step_cost_grpo_g2rl_rep_exp.csv
 
 What the others cost: `weighted_maxrl` what g2rl does, `dra` what evol does, `unlikeliness` a second update; the rest
 asks for verdicts or for log-probs that are there, as maxrl and progrpo do. Writes step_cost.csv. Seconds of one machine
@@ -11,6 +12,7 @@ import csv
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -47,14 +49,16 @@ def measure(method: str, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    methods = sys.argv[1:] or METHODS
     with tempfile.TemporaryDirectory() as folder:
-        results = {method: measure(method, Path(folder)) for method in METHODS}
-    table = [["part of a step (s)", *METHODS]]
+        results = {method: measure(method, Path(folder)) for method in methods}
+    table = [["part of a step (s)", *methods]]
     for part in PARTS:
-        cells = [f"{results[m][part]:.2f} ({results[m][part] / results['grpo'][part]:.2f} x)" for m in METHODS]
+        cells = [f"{results[m][part]:.2f} ({results[m][part] / results['grpo'][part]:.2f} x)" for m in methods]
         table.append([f"`{part}`", *cells])
     print(markdown_table(table))
-    with open(ROOT / "benchmarks" / "step_cost.csv", "w", newline="") as file:
+    name = "_".join(["step_cost", *sys.argv[1:]])
+    with open(ROOT / "benchmarks" / f"{name}.csv", "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["machine", "method", *PARTS])
         for method, seconds in results.items():

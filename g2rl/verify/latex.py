@@ -178,10 +178,12 @@ def _command(node: LatexMacroNode, before: str) -> str:
         return symbol.lstrip("^") if before.endswith("^") else symbol
     if name not in _COMMAND:
         return f"\\{name}{node.macro_post_space}"
-    arguments = [_argument(argument) for argument in node.nodeargd.argnlist]
-    written = _COMMAND[name][1]
+    given, written = node.nodeargd.argnlist if node.nodeargd is not None else [], _COMMAND[name][1]
+    if not given and "%1" in written:
+        return f"\\{name}"  # it is an argument itself and has none: \sqrt\frac
+    arguments = [_argument(argument) for argument in given]
     if written == r"\text{%1}":
-        group = node.nodeargd.argnlist[0]
+        group = given[0]
         return _text(_write(group.nodelist if isinstance(group, LatexGroupNode) else [group]))
     for number, argument in enumerate(arguments, start=1):
         written = written.replace(f"%{number}", argument)

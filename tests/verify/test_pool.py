@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from g2rl.verify import Verdict, VerifierPool, verify_choice, verify_math
@@ -139,6 +139,7 @@ relaxed = settings(max_examples=60, deadline=None, suppress_health_check=[Health
 
 
 @relaxed
+@example(response="0", gold=r"\sqrt\frac", boxed=True)
 @given(response=TEXT, gold=TEXT, boxed=st.booleans())
 def test_no_input_raises_or_outlives_the_limit(pool, response, gold, boxed):
     start = time.perf_counter()
