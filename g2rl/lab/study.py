@@ -5,12 +5,10 @@ its validations. A run that was cut off is done anew; several processes on one f
 """
 
 import argparse
-import fcntl
 import gzip
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,10 @@ from g2rl.lab.tasks import Problem
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 from g2rl.report.runs import METRICS_FILE, read_metrics
-from g2rl.utils.files import atomic_file
+from g2rl.utils.files import atomic_file, locked
 
 FOLDER = Path(__file__).parents[2] / "docs" / "study"
+LOCKS = Path("outputs/study")  # so that several processes share the work
 STEPS = 150
 TUNING_SEEDS = range(1, 4)
 SEEDS = range(11, 21)
@@ -125,9 +124,9 @@ def run_file(folder: Path, name: str, seed: int, kind: str = "arithmetic") -> Pa
     return folder / "runs" / f"{name if name.startswith('room-') else f'{kind}-{name}'}-seed{seed}.json.gz"
 
 
-def perform(name: str, seed: int, folder: Path, *, steps: int = STEPS, more: tuple[str, ...] = ()) -> None:
+def perform(name: str, seed: int, folder: Path) -> None:
     """One run, with its file at the end. The metrics of its steps are seen in `outputs/study` meanwhile."""
-    overrides = [*SETTINGS[name], f"seed={seed}", f"trainer.total_training_steps={steps}", *more]
+    overrides = [*SETTINGS[name], f"seed={seed}", f"trainer.total_training_steps={STEPS}"]
     config, task = compose_lab([*overrides, f"run_dir=outputs/study/{name}-seed{seed}"])
     laboratory = Laboratory(config, build_method(config.exploration), task)
     outcomes = run(laboratory, Path(config.run_dir))
@@ -181,8 +180,8 @@ def main() -> None:
     for name, seed in missing(options.folder):
         if options.runs is not None and done >= options.runs:
             break
-        with only_process(f"{name}-seed{seed}") as ours:
-            if not ours or run_file(options.folder, name, seed).exists():
+        with locked(LOCKS / f"{name}-seed{seed}.lock") as alone:
+            if not alone or run_file(options.folder, name, seed).exists():
                 continue
             try:
                 perform(name, seed, options.folder)
@@ -191,20 +190,6 @@ def main() -> None:
                 sys.exit(130)
         done += 1
         print(f"{name} seed {seed} is done", file=sys.stderr)
-
-
-@contextmanager
-def only_process(name: str) -> Iterator[bool]:
-    """Whether no other process works on the run; none does until the block ends."""
-    locks = Path("outputs/study")
-    locks.mkdir(parents=True, exist_ok=True)
-    with open(locks / f"{name}.lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 if __name__ == "__main__":

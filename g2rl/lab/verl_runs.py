@@ -25,7 +25,7 @@ NAMES = ("grpo", "g2rl", "weighted")
 STEPS = (30, 60)  # whose policies are validated
 
 
-def perform(name: str, seed: int, folder: Path, *, steps: Sequence[int] = STEPS, more: Sequence[str] = ()) -> None:
+def perform(name: str, seed: int, folder: Path) -> None:
     """One run of the recipe with the laboratory's settings, and its file."""
     run_dir = ROOT / "outputs" / "study_verl" / f"{name}-seed{seed}"
     lab, task = compose_lab([*SETTINGS[name], f"seed={seed}"])
@@ -46,12 +46,11 @@ def perform(name: str, seed: int, folder: Path, *, steps: Sequence[int] = STEPS,
         f"data.seed={seed}",
         f"actor_rollout_ref.rollout.seed={seed}",
         f"actor_rollout_ref.actor.data_loader_seed={seed}",
-        f"trainer.total_training_steps={steps[-1]}",
-        f"trainer.test_freq={steps[0]}",
+        f"trainer.total_training_steps={STEPS[-1]}",
+        f"trainer.test_freq={STEPS[0]}",
         "trainer.val_before_train=false",  # the untrained policy is the laboratory's
         "trainer.save_freq=-1",
         f"trainer.validation_data_dir={run_dir}/samples",
-        *more,
     ]
     command = ["bash", "scripts/run_g2rl_cpu.sh", f"run_dir={run_dir}", *overrides]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -61,7 +60,7 @@ def perform(name: str, seed: int, folder: Path, *, steps: Sequence[int] = STEPS,
         "seed": seed,
         "overrides": [part for part in overrides if str(run_dir) not in part],
     }
-    found = {step: outcomes(run_dir / "samples" / f"{step}.jsonl", validation) for step in steps}
+    found = {step: outcomes(run_dir / "samples" / f"{step}.jsonl", validation) for step in STEPS}
     write_run(run_file(folder, name, seed, "verl"), record, validation, run_dir, found)
 
 

@@ -1,5 +1,6 @@
 """Folders and files that appear whole or not at all, also when the process is killed or two of them write at once."""
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -49,3 +50,21 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Whether this process has the lock file alone, until the block or the process ends; yes where nothing locks files.
+
+    The file stays. Its folder is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        alone = True
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            alone = False
+        except OSError:
+            pass  # a file system without locks
+        yield alone

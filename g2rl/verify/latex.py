@@ -178,7 +178,8 @@ def _command(node: LatexMacroNode, before: str) -> str:
         return symbol.lstrip("^") if before.endswith("^") else symbol
     if name not in _COMMAND:
         return f"\\{name}{node.macro_post_space}"
-    given, written = node.nodeargd.argnlist if node.nodeargd is not None else [], _COMMAND[name][1]
+    given = [] if node.nodeargd is None else node.nodeargd.argnlist
+    written = _COMMAND[name][1]
     if not given and "%1" in written:
         return f"\\{name}"  # it is an argument itself and has none: \sqrt\frac
     arguments = [_argument(argument) for argument in given]

@@ -18,7 +18,7 @@ import ray
 from omegaconf import DictConfig, OmegaConf
 
 from g2rl.utils.files import atomic_file
-from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, add_searchpath, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 from recipe.g2rl.driver.console import LOG_FILE, Console
 from recipe.g2rl.driver.launch import TOLD_TO_STOP, run_trainer
@@ -46,7 +46,8 @@ def main() -> int:
         return WRONG_SETTINGS
     # Hydra's own message for an unknown setting or group is clear; its traceback adds nothing.
     os.environ.setdefault("HYDRA_FULL_ERROR", "0")
-    check_arguments(sys.argv)
+    add_searchpath(sys.argv)
+    check_arguments(sys.argv[1:])
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _interrupt)
     status = 0

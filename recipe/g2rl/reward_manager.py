@@ -39,8 +39,9 @@ class VerifiedRewardManager(RewardManagerBase):
         super().__init__(config, tokenizer, compute_score)
         self.settings = reward_settings(config)
         self.verifiers = verifier_table(self.settings.verifiers)
-        self.end_tokens = {*tokenizer.all_special_ids, *end_of_turn(tokenizer)}
-        self.end_of_turn = set(end_of_turn(tokenizer)) - {tokenizer.eos_token_id}
+        ends_turn = set(end_of_turn(tokenizer))
+        self.end_tokens = ends_turn | set(tokenizer.all_special_ids)
+        self.end_of_turn = ends_turn - {tokenizer.eos_token_id}
         self.decode = partial(tokenizer.decode, skip_special_tokens=True)
         files = [path for setting in ("train_files", "val_files") for path in data_files(config, setting)]
         self.data_folders = sorted({path.parent for path in files})

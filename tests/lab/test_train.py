@@ -21,13 +21,14 @@ from g2rl.lab.run import run
 from g2rl.lab.see import compared, table, write
 from g2rl.lab.see_smollm2 import SOLUTIONS, given
 from g2rl.lab.settings import compose_lab
-from g2rl.lab.study import only_process
+from g2rl.lab.study import LOCKS
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 from g2rl.methods.g2rl import G2RL
 from g2rl.models.pretrain import Recipe, build_model
 from g2rl.models.tokenizer import build_tokenizer
 from g2rl.report import plot_run, summary_table
+from g2rl.utils.files import locked
 
 SMALL = [
     "data.train_batch_size=3",
@@ -167,13 +168,13 @@ def test_a_run_of_the_study_is_one_processs_and_leaves_no_file_when_interrupted(
     while not metrics.exists() and process.poll() is None:
         time.sleep(0.1)
     monkeypatch.chdir(tmp_path)
-    with only_process("grpo-seed11") as is_free:
+    with locked(LOCKS / "grpo-seed11.lock") as is_free:
         assert not is_free
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130 and "grpo seed 11 was stopped" in errors and "Traceback" not in errors
     assert not list(tmp_path.glob("study/runs/*"))
-    with only_process("grpo-seed11") as is_free:
+    with locked(LOCKS / "grpo-seed11.lock") as is_free:
         assert is_free
 
 

@@ -11,7 +11,7 @@ import hydra
 import ray
 from omegaconf import DictConfig
 
-from recipe.g2rl.checks.arguments import WRONG_SETTINGS, check_arguments
+from recipe.g2rl.checks.arguments import WRONG_SETTINGS, add_searchpath, check_arguments
 from recipe.g2rl.checks.environment import check_installation
 
 
@@ -51,5 +51,6 @@ if __name__ == "__main__":
         check_installation()  # before anything of verl's is imported or composed
     except ValueError as error:
         sys.exit(f"error: {error}")
-    check_arguments(sys.argv)
+    add_searchpath(sys.argv)
+    check_arguments(sys.argv[1:])
     main()

@@ -10,17 +10,18 @@ from hydra.errors import HydraException
 WRONG_SETTINGS = 2  # exit status
 
 
-def check_arguments(argv: list[str]) -> None:
-    """Exit with one line and status 2 where a value holds signs of Hydra's grammar (`=`, `(`, `{`) without quotes.
-
-    Where a main file of the user's own is named (`--config-path`), `argv` gets the path of verl's groups and ours.
-    """
+def add_searchpath(argv: list[str]) -> None:
+    """A main file of the user's own (`--config-path`) finds verl's groups and ours: their path is added to `argv`."""
     flags = ("--config-path", "-cp", "--config-dir", "-cd")
     if any(argument.startswith(flags) for argument in argv) and not any("hydra.searchpath" in one for one in argv):
         ours = Path(__file__).parents[1] / "configs"
         argv.append(f"hydra.searchpath=[pkg://verl.trainer.config,file://{ours}]")
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Exit with one line and status 2 where a value holds signs of Hydra's grammar (`=`, `(`, `{`) without quotes."""
     parser = OverridesParser.create()
-    for argument in argv[1:]:
+    for argument in arguments:
         name, is_setting, value = argument.partition("=")
         if not is_setting or argument.startswith("-"):
             continue

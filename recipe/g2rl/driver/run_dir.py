@@ -1,6 +1,5 @@
 """The folder of a run: its configuration, hashes of its data, its checkpoints; whether a run there may go on."""
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from g2rl.report.runs import METRICS_FILE, read_metrics
-from g2rl.utils.files import atomic_file
+from g2rl.utils.files import atomic_file, locked
 from recipe.g2rl.saving.checkpoint_files import STOP_FILE, by_step, missing_files, step_of
 from recipe.g2rl.settings.config import data_files, trainer_devices
 
@@ -78,16 +77,11 @@ def only_run_in(run_dir: Path) -> Iterator[None]:
     Raises:
         ValueError: another run is there.
     """
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / LOCK_FILE).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked(run_dir / LOCK_FILE) as alone:
+        if not alone:
             raise ValueError(
                 f"run_dir={run_dir} belongs to a run that still goes on; wait for its end, or name another run_dir."
-            ) from None
-        except OSError:
-            pass  # a file system without locks
+            )
         yield
 
 

@@ -243,9 +243,9 @@ def test_an_error_while_data_are_made_comes_without_hydras_lines_around_it():
 def test_signs_of_hydras_grammar_are_said_with_the_quoting_that_works(capsys):
     folder = "/data/lr=1e-6 (it's, the {second})"
     with pytest.raises(SystemExit) as exit:
-        check_arguments(["main.py", "exploration=g2rl", "--config-name", "verl", f"run_dir={folder}"])
+        check_arguments(["exploration=g2rl", "--config-name", "verl", f"run_dir={folder}"])
     line = capsys.readouterr().err
     assert exit.value.code == 2 and line.startswith(f"error: Hydra cannot read run_dir={folder}")
     (quoted,) = shlex.split(line.partition("; write ")[2])
-    check_arguments(["main.py", quoted])
+    check_arguments([quoted])
     assert OverridesParser.create().parse_override(quoted).value() == folder
