@@ -21,6 +21,7 @@ from g2rl.report.runs import METRICS_FILE, read_metrics
 from g2rl.utils.files import atomic_file, locked
 
 FOLDER = Path(__file__).parents[2] / "docs" / "study"
+POLICIES = FOLDER / "policies"  # what the runs start from: pre-trained anew, its weights depend on the processor
 LOCKS = Path("outputs/study")  # so that several processes share the work
 STEPS = 150
 TUNING_SEEDS = range(1, 4)
@@ -124,10 +125,14 @@ def run_file(folder: Path, name: str, seed: int, kind: str = "arithmetic") -> Pa
     return folder / "runs" / f"{name if name.startswith('room-') else f'{kind}-{name}'}-seed{seed}.json.gz"
 
 
+def policy_of(name: str) -> str:
+    return f"actor_rollout_ref.model.path={POLICIES / ('room' if name.startswith('room-') else 'arithmetic')}"
+
+
 def perform(name: str, seed: int, folder: Path) -> None:
     """One run, with its file at the end. The metrics of its steps are seen in `outputs/study` meanwhile."""
     overrides = [*SETTINGS[name], f"seed={seed}", f"trainer.total_training_steps={STEPS}"]
-    config, task = compose_lab([*overrides, f"run_dir=outputs/study/{name}-seed{seed}"])
+    config, task = compose_lab([*overrides, policy_of(name), f"run_dir=outputs/study/{name}-seed{seed}"])
     laboratory = Laboratory(config, build_method(config.exploration), task)
     outcomes = run(laboratory, Path(config.run_dir))
     record = {"setting": name, "task": task, "seed": seed, "overrides": overrides}

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from g2rl.data.ensure import ensure
 from g2rl.lab.settings import compose_lab
-from g2rl.lab.study import FOLDER, SEEDS, SETTINGS, run_file, write_run
+from g2rl.lab.study import FOLDER, SEEDS, SETTINGS, policy_of, run_file, write_run
 from g2rl.lab.tasks import TASKS, Problem, derivation
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def perform(name: str, seed: int, folder: Path) -> None:
         "trainer.save_freq=-1",
         f"trainer.validation_data_dir={run_dir}/samples",
     ]
-    command = ["bash", "scripts/run_g2rl_cpu.sh", f"run_dir={run_dir}", *overrides]
+    command = ["bash", "scripts/run_g2rl_cpu.sh", f"run_dir={run_dir}", policy_of(name), *overrides]
     subprocess.run(command, cwd=ROOT, check=True)
     record = {
         "setting": name,
