@@ -55,13 +55,17 @@ def read_result(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def split_label(argument: str) -> tuple[str, Path]:
+    """Label and path of LABEL=PATH; of PATH, in whose folders there may be a "=", the label is ""."""
+    label, equals, path = argument.partition("=")
+    return (label, Path(path)) if equals and "/" not in label else ("", Path(argument))
+
+
 def labelled(argument: str) -> tuple[str, Path]:
     """LABEL=PATH, or PATH with its name as label; a checkpoint's names its run too: `g2rl-global_step_30`."""
-    label, equals, path = argument.partition("=")
-    if equals and "/" not in label:
-        return label, Path(path)
-    parts = [part for part in Path(argument).resolve().parts if part not in ("checkpoints", "actor", "huggingface")]
-    return "-".join(parts[-2:] if parts[-1].startswith("global_step_") else parts[-1:]), Path(argument)
+    label, path = split_label(argument)
+    parts = [part for part in path.resolve().parts if part not in ("checkpoints", "actor", "huggingface")]
+    return label or "-".join(parts[-2:] if parts[-1].startswith("global_step_") else parts[-1:]), path
 
 
 def published_results() -> list[dict[str, Any]]:

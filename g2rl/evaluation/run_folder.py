@@ -132,8 +132,7 @@ def explain_sample(run: Run, key: str, verifiers: Mapping[str, str] | None = Non
         raise ValueError(f"--explain {key}: programs are judged by their tests; see result.json.")
     if sample.finish_reason == "length":
         return "verdict: wrong\ndecided by: the token limit cut the response off"
-    choices = problem.num_choices or 10
-    return explain_response(sample.response, problem.gold, verifier=verifier, num_choices=choices)
+    return explain_response(sample.response, problem.gold, verifier=verifier, num_choices=problem.num_choices)
 
 
 def model_fingerprint(model: str) -> str:

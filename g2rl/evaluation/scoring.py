@@ -127,8 +127,9 @@ def _verdicts(
             if (verifier := table[problem.data_source]) == "code":
                 programs[sample.key] = Program(sample.response, problem.gold)
             else:
-                choices = problem.num_choices or 10
-                futures[sample.key] = pool.submit(sample.response, problem.gold, verifier=verifier, num_choices=choices)
+                futures[sample.key] = pool.submit(
+                    sample.response, problem.gold, verifier=verifier, num_choices=problem.num_choices
+                )
     found = {}
     if programs:
         assert code is not None

@@ -15,11 +15,12 @@ def main(overrides: list[str]) -> None:
     from g2rl.lab.run import run  # after the settings are known to be right: it takes seconds
     from g2rl.lab.train import Laboratory
     from g2rl.report import plot_run, summary_table
+    from g2rl.report.runs import METRICS_FILE
 
     folder = Path(config.run_dir)
     run(Laboratory(config, method, task), folder)
-    plot_run(folder / "metrics.jsonl", folder / "curves.png")
-    print(summary_table(folder / "metrics.jsonl"), folder / "curves.png", sep="\n")
+    plot_run(folder / METRICS_FILE, folder / "curves.png")
+    print(summary_table(folder / METRICS_FILE), folder / "curves.png", sep="\n")
 
 
 if __name__ == "__main__":

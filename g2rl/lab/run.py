@@ -9,6 +9,7 @@ from tqdm import tqdm
 from g2rl.evaluation.metrics import pass_at_k, powers_of_two
 from g2rl.lab.tasks import Problem
 from g2rl.lab.train import Laboratory
+from g2rl.report.runs import METRICS_FILE
 
 
 def run(laboratory: Laboratory, folder: Path) -> dict[int, list[list[str | None]]]:
@@ -18,12 +19,12 @@ def run(laboratory: Laboratory, folder: Path) -> dict[int, list[list[str | None]
     outcomes = {}
     total = trainer.total_training_steps
     steps = tqdm(range(total + 1), desc=folder.name, unit="step", disable=None)
-    with open(folder / "metrics.jsonl", "w") as file:
+    with open(folder / METRICS_FILE, "w") as file:
         for step in steps:
             metrics = laboratory.step(step) if step else {}
             if step % trainer.test_freq == 0 or step == total:
                 outcomes[step] = laboratory.validate(step)
-                metrics |= measures(outcomes[step], laboratory.validation, laboratory.task)
+                metrics |= metrics_of(outcomes[step], laboratory.validation, laboratory.task)
             file.write(json.dumps({"step": step, "data": metrics}) + "\n")
             file.flush()
             if "reward/pass_rate" in metrics:
@@ -31,7 +32,7 @@ def run(laboratory: Laboratory, folder: Path) -> dict[int, list[list[str | None]
     return outcomes
 
 
-def measures(outcomes: Sequence[Sequence[str | None]], problems: Sequence[Problem], task: str) -> dict[str, float]:
+def metrics_of(outcomes: Sequence[Sequence[str | None]], problems: Sequence[Problem], task: str) -> dict[str, float]:
     """pass@k and derivations a problem, of a validation's outcomes."""
     rights = [sum(way is not None for way in of_problem) for of_problem in outcomes]
     number = len(outcomes[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from g2rl.evaluation.compare import read_result
+from g2rl.evaluation.compare import read_result, split_label
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -49,10 +49,7 @@ def load_run(argument: str) -> Run:
     Raises:
         ValueError: the folder has neither `metrics.jsonl` nor a `result.json` in it, or a result that is cut off.
     """
-    label, equals, rest = argument.partition("=")
-    if not equals or "/" in label:
-        label, rest = "", argument
-    folder = Path(rest)
+    label, folder = split_label(argument)
     metrics_path = folder / METRICS_FILE
     result_paths = sorted(folder.glob("**/result.json"))
     if not metrics_path.is_file() and not result_paths:

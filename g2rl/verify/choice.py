@@ -11,6 +11,7 @@ _NOISE = re.compile(r"[{}$*`]|\\[,;:! ]|~")
 _LEAD = re.compile(r"^(?:the\s+)?(?:correct\s+|final\s+)?(?:answer|option|choice)?(?:\s+is)?\s*:?\s*", re.IGNORECASE)
 _MARKED = re.compile(r"[(\[]\s*([A-Za-z])\s*[)\]]")
 _OPTION = re.compile(rf"(?<!\w){_MARKED.pattern}")  # not the brackets of f(x)
+MOST_OPTIONS = 10  # where nobody says how many a question has; MMLU-Pro's have up to 10
 _PLAIN = re.compile(r"([A-Za-z])(?:\s*$|\s*[.:)](?:\s|$)|\s+[-–—]\s)")
 
 
@@ -29,13 +30,13 @@ def choice_letter(box: str, num_choices: int) -> str | None:
     return letter if letter is not None and letter in ascii_uppercase[:num_choices] and marked <= {letter} else None
 
 
-def verify_choice(response: str, gold: str, num_choices: int) -> Verdict:
+def verify_choice(response: str, gold: str, num_choices: int | None = None) -> Verdict:
     r"""Judge a multiple-choice response: the option letter in its last complete `\boxed{}` against the gold letter.
 
     response: the model's whole response. gold: the letter of the right option, "A" for the first.
-    num_choices: how many options the question has, 1 to 26.
+    num_choices: how many options the question has, 1 to 26; None where that is not known.
     The verdict's answer is the capital letter, or None where the box names no option (see `choice_letter`).
     """
     box = last_boxed(response)
-    answer = None if box is None else choice_letter(box, num_choices)
+    answer = None if box is None else choice_letter(box, num_choices or MOST_OPTIONS)
     return Verdict(answer is not None and answer == gold.strip().upper(), answer)

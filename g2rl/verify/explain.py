@@ -20,7 +20,7 @@ def explain(gold: str, answer: str, *, timeout_s: float = 5.0) -> str:
     return "\n".join([*lines, f"answer:  {_line(answer, answer_form)}", f"decided by: {step}"])
 
 
-def explain_response(response: str, gold: str, *, verifier: str = "math", num_choices: int = 10) -> str:
+def explain_response(response: str, gold: str, *, verifier: str = "math", num_choices: int | None = None) -> str:
     """The same for a whole response, whose answer is in its last box; with verifier "choice" for an option letter."""
     answer = last_boxed(response)
     if answer is None:

@@ -62,7 +62,9 @@ class VerifierPool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, response: str, gold: str, *, verifier: str = "math", num_choices: int = 10) -> Future[Verdict]:
+    def submit(
+        self, response: str, gold: str, *, verifier: str = "math", num_choices: int | None = None
+    ) -> Future[Verdict]:
         """Judge one response, with `verify_math` or, for verifier "choice", `verify_choice`.
 
         The future never raises on account of what is in the texts. `asyncio.wrap_future` makes it awaitable.

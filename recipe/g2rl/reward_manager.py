@@ -82,7 +82,7 @@ class VerifiedRewardManager(RewardManagerBase):
         if verifier == "code":
             verdict = await asyncio.wrap_future(self.programs.submit(response, resolve(gold, self.data_folders)))
             return replace(verdict, answer=verdict.answer and program_id(verdict.answer))
-        num_choices = (row.get("extra_info") or {}).get("num_choices") or 10
+        num_choices = (row.get("extra_info") or {}).get("num_choices")
         return await asyncio.wrap_future(
             self.answers.submit(response, ground_truth_text(gold), verifier=verifier, num_choices=num_choices)
         )

@@ -14,6 +14,7 @@ from g2rl.utils.files import atomic_file
 
 INCOMPLETE = "incomplete"
 LISTING = "files.json"
+NEWEST = "latest_checkpointed_iteration.txt"  # verl's own record of the latest step, which its tools read
 STOP_FILE = "stop_after_this_step"  # in the run's folder: the driver asks the trainer to save and end
 
 
@@ -74,6 +75,5 @@ def _sizes(checkpoint: Path) -> dict[str, int]:
 
 
 def _write_tracker(directory: Path, checkpoint: Path) -> None:
-    # verl's own record of the latest step, which its tools read
-    with atomic_file(directory / "latest_checkpointed_iteration.txt") as file:
+    with atomic_file(directory / NEWEST) as file:
         file.write_text(checkpoint.name.rpartition("_")[2])

@@ -19,6 +19,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from g2rl.utils.files import atomic_folder
+from recipe.g2rl.saving.checkpoint_files import NEWEST
 
 LORA = "lora_train_meta.json"  # verl writes it beside the shards of a model with adapters
 ADAPTER = "lora_adapter"  # where verl's merger puts the adapter, beside the weights that it belongs to
@@ -30,7 +31,7 @@ def actor_folder(checkpoint: Path) -> Path | None:
     Raises:
         ValueError: it is one, but not of the FSDP trainers.
     """
-    newest = checkpoint / "latest_checkpointed_iteration.txt"
+    newest = checkpoint / NEWEST
     if newest.is_file():
         checkpoint = checkpoint / f"global_step_{newest.read_text().strip()}"
     if (checkpoint / "actor").is_dir():
