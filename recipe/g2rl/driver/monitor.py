@@ -6,13 +6,8 @@ import threading
 
 import ray
 
-# `ray.util.state`, the public way to ask, needs the dashboard's server, which does not always run.
-from ray._private.state import actors
-from ray.core.generated.common_pb2 import ActorDiedErrorContext  # type: ignore[attr-defined]
+from recipe.g2rl.errors.lost import lost_actor
 
-from recipe.g2rl.errors.one_line import died
-
-LOST = (ActorDiedErrorContext.WORKER_DIED, ActorDiedErrorContext.NODE_DIED)
 PERIOD_S = 3.0
 GRACE_S = 15.0  # for the trainer's own exception, which knows more
 # Not SIGINT, which is ignored in a process that a script started in the background.
@@ -36,15 +31,8 @@ class Monitor:
         self._stopped.set()
 
     def lost(self) -> str | None:
-        """One of the job's actors that died with its process or node, in words."""
-        if self._job is None:  # Ray did not start
-            return None
-        for actor in actors(actor_state_name="DEAD").values():
-            context = actor["DeathCause"].actor_died_error_context
-            if actor["JobID"] == self._job and context.reason in LOST:
-                with_node = context.reason == ActorDiedErrorContext.NODE_DIED
-                return died(actor["ActorClassName"], actor["Pid"], actor["Address"]["IPAddress"], with_node)
-        return None
+        """One of the run's actors that died with its process or node, in words."""
+        return lost_actor(self._job) if self._job else None  # without a job Ray did not start
 
     def _watch(self) -> None:
         while not self._stopped.wait(PERIOD_S):
