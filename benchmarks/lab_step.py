@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.policy import hidden_states, prefill, sample, token_log_probs
-from g2rl.lab.settings import compose_lab
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 

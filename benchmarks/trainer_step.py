@@ -22,9 +22,9 @@ from verl.trainer.ppo.core_algos import compute_grpo_outcome_advantage
 from g2rl.methods.base import shaped_rewards
 from g2rl.methods.g2rl import G2RL
 from g2rl.methods.grpo import GRPO
+from recipe.g2rl.correctness import reward_metrics
 from recipe.g2rl.responses import add_to_scores, response_rows
 from recipe.g2rl.trainer import ExplorationHooks
-from recipe.g2rl.verdicts import reward_metrics
 
 N, GROUP, LENGTH, HIDDEN = 4096, 16, 1024, 2560
 

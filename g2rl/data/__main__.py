@@ -11,11 +11,11 @@ from pathlib import Path
 from g2rl.data.code_jsonl import read_code_jsonl
 from g2rl.data.code_problems import CODE_SYSTEM_PROMPT
 from g2rl.data.code_sets import CODE_SETS, read_code_set
-from g2rl.data.columns import parse_columns
 from g2rl.data.duplicates import hold_out, overlaps, repetitions
 from g2rl.data.generated import GENERATED, distinct_problems
 from g2rl.data.livecodebench import PUBLISHED, Window
 from g2rl.data.own import read_own
+from g2rl.data.own_columns import parse_columns
 from g2rl.data.records import Record, whole_answers
 from g2rl.data.rows import PAPER_SYSTEM_PROMPT, verl_rows, write_rows
 from g2rl.data.sets import SETS, read_set

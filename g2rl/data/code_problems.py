@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from g2rl.data.reading import Row
 from g2rl.data.records import Record
-from g2rl.verify.code.compare import Comparison
+from g2rl.verify.code.expected import Comparison
 
 CODE_SYSTEM_PROMPT = (
     "Write a Python program that solves the problem, as one fenced code block that begins with ```python. "

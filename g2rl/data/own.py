@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from g2rl.data.code_jsonl import read_code_jsonl
-from g2rl.data.columns import recognise
+from g2rl.data.own_columns import recognise
 from g2rl.data.reading import Row, read_file
 from g2rl.data.records import Record, to_record, whole_answers
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from g2rl.data.columns import recognise
+from g2rl.data.own_columns import recognise
 from g2rl.data.reading import Row, read_file, read_hub
 from g2rl.data.records import Record, to_record, with_num_choices
 from g2rl.verify.boxes import last_boxed

@@ -25,7 +25,7 @@ from g2rl.analysis.pairs import (
     summary,
     write_pairs,
 )
-from g2rl.data.columns import parse_columns
+from g2rl.data.own_columns import parse_columns
 from g2rl.embedding import Embedder, check_embedding_model, default_embedding_model
 from g2rl.evaluation.benchmarks import Benchmark, load_benchmark
 from g2rl.evaluation.compare import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hydra.errors import HydraException
 
-from g2rl.lab.settings import compose_lab
+from g2rl.lab.compose import compose_lab
 from g2rl.methods.build import build_method
 
 

@@ -20,8 +20,8 @@ from tqdm import tqdm
 from g2rl.embedding import Embedder
 from g2rl.evaluation.metrics import bootstrap_interval
 from g2rl.features import TokenPass, gradient_features, mean_over_tokens
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.policy import Responses, prefill, select
-from g2rl.lab.settings import compose_lab
 from g2rl.lab.study import FOLDER
 from g2rl.lab.tasks import derivation
 from g2rl.lab.train import Laboratory, numbered

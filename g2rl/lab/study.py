@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.run import run
-from g2rl.lab.settings import compose_lab
 from g2rl.lab.tasks import Problem
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method

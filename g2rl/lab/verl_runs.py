@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from g2rl.data.ensure import ensure
-from g2rl.lab.settings import compose_lab
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.study import FOLDER, SEEDS, SETTINGS, policy_of, run_file, write_run
 from g2rl.lab.tasks import TASKS, Problem, derivation
 

@@ -5,8 +5,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from g2rl.models.check import check
 from g2rl.models.pretrain import RECIPES, Recipe, pretrain
+from g2rl.models.untrained import check
 from g2rl.utils.files import atomic_folder
 
 __all__ = ["Recipe", "tiny_policy"]

@@ -81,7 +81,7 @@ def _interrupt(*_: Any) -> None:
 
 
 def _run(config: DictConfig) -> int:
-    from recipe.g2rl.checks.run import check_run  # after Hydra: --help answers at once
+    from recipe.g2rl.checks.check_run import check_run  # after Hydra: --help answers at once
 
     config = with_defaults(config)
     dry_run = os.environ.get("DRY_RUN") == "1"

@@ -30,9 +30,9 @@ class VerifiedRewardManager(RewardManagerBase):
     """Reward +1 for a right answer and -1 for any other, plus the overlong punishment where it is enabled.
 
     Extra info of a response: `acc` (0 or 1), `pred` (the final answer, "" for none), `verdict` ("right", "wrong",
-    "no_answer", "truncated", "timeout", "crash", "error") and `verify_seconds`; see `recipe.g2rl.verdicts`. The `pred`
-    of a program is a hash of it. Where the chat template ends a turn with another token than the tokenizer's end of
-    text, `ended_turn` says whether the response ended so.
+    "no_answer", "truncated", "timeout", "crash", "error") and `verify_seconds`; see `recipe.g2rl.correctness`. The
+    `pred` of a program is a hash of it. Where the chat template ends a turn with another token than the tokenizer's end
+    of text, `ended_turn` says whether the response ended so.
     """
 
     def __init__(self, config, tokenizer, compute_score=None, reward_router_address=None, reward_model_tokenizer=None):

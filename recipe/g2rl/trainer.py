@@ -29,7 +29,7 @@ from g2rl.evaluation import equal_in_pool, validation_metrics
 from g2rl.methods.base import Method, Samples, shaped_rewards
 from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool, verifier_table
-from recipe.g2rl import verdicts
+from recipe.g2rl import correctness
 from recipe.g2rl.engine import COLUMNS_KEY
 from recipe.g2rl.errors.lost import lost_actor
 from recipe.g2rl.errors.one_line import ProcessLost
@@ -131,7 +131,7 @@ class ExplorationHooks(WholeCheckpoints):
         shaped_R, method_metrics = shaped_rewards(self.method, samples)
         change_R = shaped_R - samples.rewards
         if self.config.reward_gap is None:
-            self._reward_gap = verdicts.reward_gap(scores_R, samples.correct) or self._reward_gap
+            self._reward_gap = correctness.reward_gap(scores_R, samples.correct) or self._reward_gap
         if change_R.any():  # in units in which right and wrong, +1 and −1, lie 2 apart
             _put(batch, rm_scores=add_to_scores(scores, session_of_row, change_R * (self._reward_gap / 2)))
         batch = super()._compute_advantage(batch, metrics)
@@ -145,7 +145,7 @@ class ExplorationHooks(WholeCheckpoints):
             _put(batch, advantages=advantages, returns=advantages)
             method_metrics |= more_metrics
         metrics.update(method_metrics)
-        metrics.update(verdicts.reward_metrics(infos))
+        metrics.update(correctness.reward_metrics(infos))
         metrics["reward/pass_rate"] = samples.correct.float().mean().item()
         return batch
 
@@ -153,9 +153,9 @@ class ExplorationHooks(WholeCheckpoints):
         """The step's responses as the method sees them, in the order of `rows`."""
         columns = {name: _rows_of(column, rows, name in OF_VERL) for name, column in self._columns.items()}
         return Samples(
-            correct=verdicts.correct(infos, scores, self.config.correct_above),
+            correct=correctness.correct(infos, scores, self.config.correct_above),
             group_ids=torch.from_numpy(np.unique(uids, return_inverse=True)[1]),
-            valid=verdicts.valid(infos),
+            valid=correctness.valid(infos),
             columns=columns | {name: input.answer()[rows] for name, input in self.inputs.items()},
             step=self.global_steps,
         )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from oracle import metrics
 
-from g2rl.lab.settings import compose_lab
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from numpy.polynomial.legendre import leggauss
 
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.measures import Run, at_accuracy, measures, read_run
 from g2rl.lab.room_tables import RoomRun
 from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
-from g2rl.lab.settings import compose_lab
 from g2rl.lab.statistics import T_QUANTILES, bootstrap, holm, p_value, paired, share_of_oracle
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
 from g2rl.lab.tables import write_all

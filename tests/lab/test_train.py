@@ -17,11 +17,11 @@ from transformers import Qwen3ForCausalLM
 
 from g2rl.data.arithmetic import VOICES
 from g2rl.data.generated import distinct_problems
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.policy import prefill
 from g2rl.lab.run import run
 from g2rl.lab.see import compared, table, write
 from g2rl.lab.see_smollm2 import SOLUTIONS, given
-from g2rl.lab.settings import compose_lab
 from g2rl.lab.study import FOLDER, LOCKS, policy_of, run_file
 from g2rl.lab.train import Laboratory
 from g2rl.methods.build import build_method

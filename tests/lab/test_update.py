@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from verl.trainer.ppo.core_algos import agg_loss, compute_grpo_outcome_advantage, get_policy_loss_fn, kl_penalty
 from verl.workers.config import FSDPActorConfig, PolicyLossConfig
 
-from g2rl.lab.settings import compose_lab
+from g2rl.lab.compose import compose_lab
 from g2rl.lab.update import check_actor, group_advantages, loss_of_tokens
 
 

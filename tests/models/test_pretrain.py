@@ -14,9 +14,9 @@ from g2rl import models
 from g2rl.data import programs
 from g2rl.data.arithmetic import problems, worked_solution
 from g2rl.data.generated import distinct_problems
-from g2rl.models.check import JUDGES, check
 from g2rl.models.pretrain import IGNORED, RECIPES, Recipe, batches, build_model, pretrain
 from g2rl.models.tokenizer import build_tokenizer
+from g2rl.models.untrained import JUDGES, check
 
 SIZES = {"hidden_size": 64, "num_layers": 1, "num_heads": 2, "num_key_value_heads": 1, "intermediate_size": 64}
 SMALL = Recipe(**SIZES, steps=12, batch_size=8, warmup_steps=2, threads=1)

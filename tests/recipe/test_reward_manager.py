@@ -18,8 +18,8 @@ from verl.trainer.ppo.reward import load_reward_manager
 
 from g2rl.data.tests_files import store_long
 from g2rl.models.tokenizer import build_tokenizer
+from recipe.g2rl.correctness import reward_metrics
 from recipe.g2rl.settings.reward import reward_settings
-from recipe.g2rl.verdicts import reward_metrics
 
 MAX_RESPONSE = 64
 HANGS = r"\boxed{9^{9^{9^9}}}"

@@ -12,9 +12,9 @@ from tqdm import tqdm
 
 from g2rl.verify.code.blocks import last_program
 from g2rl.verify.code.client import Sandbox, probe
+from g2rl.verify.code.code_pool import Outcome, can_be_run, outcomes
+from g2rl.verify.code.code_settings import CodeSettings
 from g2rl.verify.code.isolation import confinement
-from g2rl.verify.code.pool import Outcome, can_be_run, outcomes
-from g2rl.verify.code.settings import CodeSettings
 from g2rl.verify.code.tests import CodeTests
 
 

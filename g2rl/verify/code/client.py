@@ -9,8 +9,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Literal
 
+from g2rl.verify.code.code_settings import CodeSettings
 from g2rl.verify.code.isolation import FOLDER, Confinement, confinement, interpreter
-from g2rl.verify.code.settings import CodeSettings
 
 _SILENCE_S = 60.0  # a living server says something every second
 _STACK_KIB = 512 << 10  # deep recursion is no crash; must be set before the interpreter starts

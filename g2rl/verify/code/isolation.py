@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from g2rl.verify.code import confine
-from g2rl.verify.code.settings import CodeSettings
+from g2rl.verify.code.code_settings import CodeSettings
 
 FOLDER = Path(__file__).parent
 

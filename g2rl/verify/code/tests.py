@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, cast, get_args
 
 from g2rl.verify.code import values
-from g2rl.verify.code.compare import Comparison
+from g2rl.verify.code.expected import Comparison
 
 _MESSAGE = "the tests of a problem cannot be read: {}"
 

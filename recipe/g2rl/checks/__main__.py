@@ -17,9 +17,9 @@ from recipe.g2rl.checks.environment import check_installation
 
 @hydra.main(config_path="../configs", config_name="trainer", version_base=None)
 def main(config: DictConfig) -> None:
+    from recipe.g2rl.checks.check_run import check_run
     from recipe.g2rl.checks.packages import check_packages  # after Hydra: --help answers at once
     from recipe.g2rl.checks.preflight import check_devices, cluster_address
-    from recipe.g2rl.checks.run import check_run
     from recipe.g2rl.settings.config import with_defaults
 
     config = with_defaults(config)

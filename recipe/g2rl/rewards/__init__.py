@@ -1,4 +1,4 @@
 """Whose reward counts, and a user's own reward function in processes of its own.
 
-`choice.py` runs in the driver; `isolated.py` in verl's reward workers, whose children run `process.py`.
+`selection.py` runs in the driver; `isolated.py` in verl's reward workers, whose children run `process.py`.
 """

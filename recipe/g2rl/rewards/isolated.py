@@ -1,8 +1,9 @@
 """A reward function that stands in the place of the user's and calls it where it cannot hang or end the run.
 
-verl loads `compute_score` from this file as it would load the user's function, which `recipe.g2rl.rewards.choice` put
-among its arguments. Each call runs in one of a few processes under a limit of time and memory. A call that fails gets
-the score 0 and a verdict, "error", "timeout" or "crash", which the trainer counts; the log has the first of each kind.
+verl loads `compute_score` from this file as it would load the user's function, which `recipe.g2rl.rewards.selection`
+put among its arguments. Each call runs in one of a few processes under a limit of time and memory. A call that fails
+gets the score 0 and a verdict, "error", "timeout" or "crash", which the trainer counts; the log has the first of each
+kind.
 
 A coroutine of the user's (`async def`), which usually waits for a server, runs here, many at a time, under the limit of
 time alone: code in it that blocks without awaiting stops the reward worker.

@@ -15,10 +15,10 @@ from omegaconf import OmegaConf
 from g2rl.data.rows import make_row
 from g2rl.models.tokenizer import CHAT_TEMPLATE
 from recipe.g2rl.checks.arguments import check_arguments
+from recipe.g2rl.checks.check_run import _make_model_and_data, check_run
 from recipe.g2rl.checks.data_left import check_data_left
-from recipe.g2rl.checks.files import check_data
 from recipe.g2rl.checks.machine import check_machine
-from recipe.g2rl.checks.run import _make_model_and_data, check_run
+from recipe.g2rl.checks.model_and_data import check_data
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
 
 ROOT = Path(__file__).parents[3]

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from g2rl.data.rows import make_row, write_rows
-from recipe.g2rl.checks.run import check_run
+from recipe.g2rl.checks.check_run import check_run
 from recipe.g2rl.settings.config import cpus_reserved
 
 ROOT = Path(__file__).parents[3]

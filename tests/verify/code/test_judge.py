@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from g2rl.verify import Verdict
 from g2rl.verify.code import CodePool, CodeSettings, values
 from g2rl.verify.code.blocks import last_program
-from g2rl.verify.code.compare import same_output, same_value
+from g2rl.verify.code.expected import same_output, same_value
 from g2rl.verify.code.tests import CodeTests
 
 CALL = {"function": "f", "tests": [{"args": [2], "result": 5}, {"args": [10], "result": 13}]}

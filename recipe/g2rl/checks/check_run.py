@@ -12,13 +12,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from recipe.g2rl.checks.data_left import check_data_left
-from recipe.g2rl.checks.files import check_data, check_model
 from recipe.g2rl.checks.machine import check_machine
+from recipe.g2rl.checks.model_and_data import check_data, check_model
 from recipe.g2rl.checks.packages import check_packages
 from recipe.g2rl.checks.preflight import check_devices, preflight
 from recipe.g2rl.checks.settings import check_settings
 from recipe.g2rl.checks.templates import check_templates, load_tokenizer
-from recipe.g2rl.rewards.choice import choose_reward
+from recipe.g2rl.rewards.selection import choose_reward
 from recipe.g2rl.settings.config import NotThere
 
 

@@ -10,9 +10,9 @@ from types import TracebackType
 from g2rl.verify.code import values
 from g2rl.verify.code.blocks import last_program
 from g2rl.verify.code.client import Run, Sandbox, probe
-from g2rl.verify.code.compare import same_output, same_value
+from g2rl.verify.code.code_settings import CodeSettings
+from g2rl.verify.code.expected import same_output, same_value
 from g2rl.verify.code.isolation import confinement
-from g2rl.verify.code.settings import CodeSettings
 from g2rl.verify.code.tests import CodeTests, Test
 from g2rl.verify.verdict import Verdict
 

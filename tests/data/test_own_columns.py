@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from g2rl.data.__main__ import main
-from g2rl.data.columns import parse_columns, recognise
+from g2rl.data.own_columns import parse_columns, recognise
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 
 from g2rl.data.check import check_rows
 from g2rl.data.rows import make_row, write_rows
-from recipe.g2rl.rewards.choice import choose_reward
+from recipe.g2rl.rewards.selection import choose_reward
 
 OURS = json.dumps({"tests": [{"stdin": "1", "stdout": "1"}]})
 VERLS = json.dumps({"inputs": ["1"], "outputs": ["1"]})
