@@ -7,7 +7,6 @@ Shape suffix: R responses of a step.
 """
 
 import logging
-import time
 from collections import Counter
 from functools import cached_property
 from typing import Any
@@ -31,7 +30,7 @@ from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool, verifier_table
 from recipe.g2rl import correctness
 from recipe.g2rl.engine import COLUMNS_KEY
-from recipe.g2rl.errors.lost import lost_actor
+from recipe.g2rl.errors.lost import lost_actor_soon
 from recipe.g2rl.errors.one_line import ProcessLost
 from recipe.g2rl.inputs import build_inputs, pass_columns
 from recipe.g2rl.inputs.columns import OF_VERL
@@ -43,7 +42,6 @@ from recipe.g2rl.settings.config import base_estimator
 from recipe.g2rl.worker import ExplorationDetachWorker, ExplorationWorker
 
 VERIFIERS = 2  # processes that compare final answers
-LOST_IS_KNOWN_AFTER_S = 5.0
 
 
 class ExplorationHooks(WholeCheckpoints):
@@ -89,7 +87,8 @@ class ExplorationHooks(WholeCheckpoints):
     def on_sample_end(self) -> None:
         if failed := self.replay_buffer.failure_keys["train"]:  # verl goes on with what is there of their groups
             report(f"responses to {len(failed)} prompts of step {self.global_steps} failed; the log says why")
-            _end_if_a_process_is_lost()
+            if lost := lost_actor_soon(ray.get_runtime_context().get_job_id()):
+                raise ProcessLost(lost)  # else the step would be trained with what is left, and saved
         super().on_sample_end()
 
     def _balance_batch(self, batch: KVBatchMeta, metrics: dict, *args: Any, **options: Any) -> KVBatchMeta:
@@ -207,16 +206,6 @@ class ExplorationHooks(WholeCheckpoints):
             self.logger.logger["run_log"] = RunLog(  # type: ignore[assignment]
                 self.config.run_dir, self.total_training_steps
             )
-
-
-def _end_if_a_process_is_lost() -> None:
-    """A lost process fails responses some moments before Ray knows of it; such a step must not be trained and saved."""
-    job = ray.get_runtime_context().get_job_id()
-    end = time.monotonic() + LOST_IS_KNOWN_AFTER_S
-    while time.monotonic() < end:
-        if lost := lost_actor(job):
-            raise ProcessLost(lost)
-        time.sleep(0.5)
 
 
 def _fetch(batch: KVBatchMeta, *fields: str) -> TensorDict:

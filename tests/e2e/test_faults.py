@@ -36,6 +36,8 @@ OVERRIDES = [
 GONE_WITHIN_S = 30
 ENDS_WITHIN_S = 60
 
+DIED = "died (killed, crashed or out of memory)"
+
 
 @dataclass
 class Row:
@@ -133,10 +135,10 @@ def test_ten_faults(stack, tmp_path, small_disk):
     faults = Faults(run)
     train_files = f"data.train_files={data}"
 
-    faults.hurt("`kill -9` of an FSDP actor", faults.kill("ray::WorkerDict"), train_files)
-    faults.hurt("`kill -9` of vLLM's engine core", faults.kill("EngineCore"), train_files)
-    faults.hurt("`kill -9` of the reward worker", faults.kill("RewardLoopWorker"), train_files)
-    faults.hurt("`kill -9` of TransferQueue's storage", faults.kill("SimpleStorageUnit"), train_files)
+    faults.hurt("`kill -9` of an FSDP actor", faults.kill("ray::WorkerDict"), train_files, shown=DIED)
+    faults.hurt("`kill -9` of vLLM's engine core", faults.kill("EngineCore"), train_files, shown=DIED)
+    faults.hurt("`kill -9` of the reward worker", faults.kill("RewardLoopWorker"), train_files, shown=DIED)
+    faults.hurt("`kill -9` of TransferQueue's storage", faults.kill("SimpleStorageUnit"), train_files, shown=DIED)
 
     def fill_disk() -> None:
         with open(checkpoints / "filler", "wb") as file:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from recipe.g2rl.checks.nodes import check_nodes, refuse_another_run, wait_for_nodes
 from recipe.g2rl.driver.monitor import Monitor
 from recipe.g2rl.driver.watchdog import RUN_ID
-from recipe.g2rl.errors.one_line import ProcessLost, WrongCluster
+from recipe.g2rl.errors.one_line import ProcessLost, WrongCluster, says_nothing
 from recipe.g2rl.saving.checkpoint_files import STOP_FILE
 from recipe.g2rl.saving.run_log import report
 from recipe.g2rl.settings.config import OWN_MODE, standalone_devices, trainer_mode
@@ -46,7 +46,7 @@ def run_trainer(config: DictConfig) -> bool:
             raise ProcessLost(runner.monitor.found) from None
         raise
     except Exception as error:
-        if lost := runner.monitor.lost():  # whatever the trainer made of it
+        if lost := runner.monitor.lost(soon=says_nothing(error)):  # whatever the trainer made of it
             raise ProcessLost(lost) from error
         raise
     finally:

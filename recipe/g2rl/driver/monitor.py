@@ -6,7 +6,7 @@ import threading
 
 import ray
 
-from recipe.g2rl.errors.lost import lost_actor
+from recipe.g2rl.errors.lost import lost_actor, lost_actor_soon
 
 PERIOD_S = 3.0
 GRACE_S = 15.0  # for the trainer's own exception, which knows more
@@ -30,9 +30,11 @@ class Monitor:
     def stop(self) -> None:
         self._stopped.set()
 
-    def lost(self) -> str | None:
-        """One of the run's actors that died with its process or node, in words."""
-        return lost_actor(self._job) if self._job else None  # without a job Ray did not start
+    def lost(self, *, soon: bool = False) -> str | None:
+        """One of the run's actors that died with its process or node, in words. soon: wait until Ray must know."""
+        if self._job is None:  # Ray did not start
+            return None
+        return lost_actor_soon(self._job) if soon else lost_actor(self._job)
 
     def _watch(self) -> None:
         while not self._stopped.wait(PERIOD_S):

@@ -7,7 +7,7 @@ from ray.exceptions import RayActorError
 from recipe.g2rl.errors.known import KNOWN
 
 POINTS_ELSEWHERE = re.compile(
-    r"see (the )?(root cause|log|error|stack ?trace)s? above|terminal groups with no material", re.I
+    r"see (the )?(root cause|log|error|stack ?trace)s? \(?above|terminal groups with no material", re.I
 )
 # The line of a log that ends a traceback, behind whatever prefixes Ray and vLLM put there.
 _IN_LOG = re.compile(r"(?:^|[\s\])])((?:\w+\.)*(\w*(?:Error|Exception))): (\S.*)$", re.MULTILINE)
@@ -39,11 +39,16 @@ def in_one_line(error: BaseException, log: str = "") -> str:
         return f"{text}; vLLM's engine: {_known_sentence(engine[1]) or engine[1]}"
     if isinstance(error, ProcessLost | WrongCluster):
         return text
-    if POINTS_ELSEWHERE.search(text):
+    if says_nothing(error):
         for _, name, message in _IN_LOG.findall(log):
             if not POINTS_ELSEWHERE.search(message):
                 return _known_sentence(message) or f"{name}: {message}"
     return _known_sentence(text) or f"{type(error).__name__}: {_telling_line(text)}"
+
+
+def says_nothing(error: BaseException) -> bool:
+    """Whether the error only says that requests failed or that the cause stands elsewhere."""
+    return bool(POINTS_ELSEWHERE.search(str(error)))
 
 
 def _known_sentence(text: str) -> str | None:
