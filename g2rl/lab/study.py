@@ -26,6 +26,7 @@ LOCKS = Path("outputs/study")  # so that several processes share the work
 STEPS = 150
 TUNING_SEEDS = range(1, 4)
 SEEDS = range(11, 21)
+CONFIRMATION_SEEDS = range(21, 41)  # of question (a) alone
 KEPT = (
     "actor/entropy",
     "actor/grad_norm",
@@ -99,6 +100,7 @@ ORDER: list[tuple[Sequence[str], Sequence[int]]] = [  # settings, seeds
     (("weighted", "weighted-placebo"), SEEDS[3:]),
     (("maxrl",), SEEDS[3:]),
     (("weighted-positive", "weighted-signed"), SEEDS),
+    (("g2rl", "g2rl-placebo", "weighted", "weighted-placebo"), CONFIRMATION_SEEDS),
     (("weighted-oracle", "g2rl-oracle"), SEEDS[3:]),
     (_MAIN[8:13], SEEDS[:3]),
     (tuple(f"room-{name}" for name in _ROOM), SEEDS[:3]),

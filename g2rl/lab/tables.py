@@ -2,11 +2,9 @@
 
 import argparse
 import csv
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -14,7 +12,7 @@ from matplotlib.ticker import PercentFormatter
 from g2rl.lab import room_tables as room
 from g2rl.lab.measures import LAST, MEASURES, Run, at_level, end, read_run
 from g2rl.lab.statistics import FEWEST, bootstrap, holm, p_value, paired, share_of_oracle, shown_difference, spread
-from g2rl.lab.study import FOLDER, SEEDS, SETTINGS
+from g2rl.lab.study import CONFIRMATION_SEEDS, FOLDER, SEEDS, SETTINGS
 from g2rl.report.style import OTHER_COLORS, figure, legend, save
 from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
@@ -89,21 +87,30 @@ QUESTIONS = {
 }
 
 
-def table_of_tests(groups: Mapping[str, Sequence[Run]]) -> str:
+# Asked again of seeds that nobody had seen when the question was put, at the first level.
+CONFIRMED = {"(a)": [("g2rl", "g2rl-placebo"), ("weighted", "weighted-placebo")]}
+
+
+def table_of_tests(
+    groups: Mapping[str, Sequence[Run]],
+    questions: Mapping[str, Sequence[tuple[str, str]]] = QUESTIONS,
+    levels: Sequence[float] = LEVELS,
+) -> str:
     """The primary measure, where there are seeds enough for an interval."""
-    rows = [["question", "derivations of sums", "bootstrap over seeds", "p (paired t)", "p after Holm"]]
-    for question, pairs in QUESTIONS.items():
+    rows = [["question", "derivations of sums", "difference", "bootstrap over seeds", "p (paired t)", "p after Holm"]]
+    for question, pairs in questions.items():
         tests = {
             f"{one} − {other} at {level:.0%}": (at_level(groups[one], level), at_level(groups[other], level))
             for one, other in pairs
-            for level in LEVELS
+            for level in levels
             if one in groups and other in groups
         }
         tests = {name: both for name, both in tests.items() if len(both[0].keys() & both[1].keys()) >= FEWEST}
         p_values = [p_value(*both) for both in tests.values()]
         for (name, both), p, corrected in zip(tests.items(), p_values, holm(p_values), strict=True):
             low, high = bootstrap(*both)
-            rows.append([question, name, f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", f"{corrected:.3f}"])
+            difference = shown_difference(*paired(*both))
+            rows.append([question, name, difference, f"{low:+.2f} to {high:+.2f}", f"{p:.3f}", f"{corrected:.3f}"])
     return markdown_table(rows)
 
 
@@ -155,6 +162,12 @@ def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
         save(fig, path)
 
 
+def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """In the order of the protocol."""
+    found = {name: [run for run in runs if run.setting == name] for name in SETTINGS}
+    return {name: of_setting for name, of_setting in found.items() if of_setting}
+
+
 def write_all(folder: Path) -> None:
     runs = [read_run(path) for path in sorted((folder / "runs").glob("arithmetic-*.json.gz"))]
     reported = [run for run in runs if run.seed in SEEDS]
@@ -162,10 +175,8 @@ def write_all(folder: Path) -> None:
         raise SystemExit(
             f"error: there is no run of a reported seed in {folder / 'runs'}: start bash scripts/study.sh."
         )
-    groups: dict[str, Any] = defaultdict(list)
-    for name in SETTINGS:  # the order of the protocol
-        if of_setting := [run for run in reported if run.setting == name]:
-            groups[name] = of_setting
+    groups = by_setting(reported)
+    fresh = by_setting([run for run in runs if run.seed in CONFIRMATION_SEEDS])
     write_csv(runs, MEASURES, folder / "evaluations.csv")
     of_verl = [read_run(path) for path in sorted((folder / "runs").glob("verl-*.json.gz"))]
     of_room = room.read(folder, SEEDS)
@@ -184,6 +195,7 @@ def write_all(folder: Path) -> None:
             table_of_differences(groups),
             "The tests of the protocol, where five seeds or more are there.",
             table_of_tests(groups),
+            *(["The confirmation, on fresh seeds.", table_of_tests(fresh, CONFIRMED, LEVELS[:1])] if fresh else []),
             table_of_shares(groups),
             *(["The laboratory and verl, at the same steps.", table_of_stacks(groups, of_verl)] if of_verl else []),
             *(["Task room.", room.table(of_room)] if of_room else []),

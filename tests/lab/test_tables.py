@@ -116,7 +116,7 @@ def test_order_of_the_study(tmp_path):
     assert set(names) == set(SETTINGS)
     todo = list(missing(tmp_path))
     assert todo[:4] == [("grpo", 11), ("g2rl", 11), ("g2rl-placebo", 11), ("grpo", 12)]
-    assert len(set(todo)) == len(todo) == (13 + 2) * 10 + 8 * 3 + (3 + 3 + 3 + 2 + 6) * 3
+    assert len(set(todo)) == len(todo) == (13 + 2) * 10 + 4 * 20 + 8 * 3 + (3 + 3 + 3 + 2 + 6) * 3
     done = run_file(tmp_path, "g2rl", 11)
     done.parent.mkdir()
     done.touch()
@@ -185,6 +185,9 @@ def test_tables_and_picture(tmp_path):
         write_run(tmp_path, "g2rl", seed, {0: (8, 4), 10: (28, 4), 20: (30, 4)})
         write_run(tmp_path, "g2rl-placebo", seed, {0: (8, 4), 10: (28, 2 + seed % 2), 20: (30, 2)})
         write_run(tmp_path, "g2rl-oracle", seed, {0: (8, 4), 10: (28, 6), 20: (30, 6)})
+    for seed in range(21, 27):  # of the confirmation alone
+        write_run(tmp_path, "g2rl", seed, {0: (8, 4), 10: (28, 4), 20: (30, 4)})
+        write_run(tmp_path, "g2rl-placebo", seed, {0: (8, 4), 10: (28, 3 + seed % 2), 20: (30, 2)})
     write_run(tmp_path, "g2rl", 1, {0: (8, 1), 10: (16, 1), 20: (16, 1)})  # for tuning: in the CSV alone
     for seed, right in ((11, 16), (12, 24)):
         write_run(tmp_path, "g2rl", seed, {10: (right, 3)}, "verl")
@@ -195,13 +198,18 @@ def test_tables_and_picture(tmp_path):
     differences = [1.6, 0.8] * 3
     half = 2.571 * np.std(differences, ddof=1) / math.sqrt(6)
     assert f"+1.20 ± {half:.2f} (6 seeds)" in text
-    assert text.count("interval contains zero") == 2  # pass@1 at the end, the same in all three settings
+    fresh = " ".join(text[text.index("The confirmation") : text.index("share of the oracle")].split())
+    # The placebo has 3.2 or 4 there.
+    half = 2.571 * 0.4 * math.sqrt(6 / 5) / math.sqrt(6)
+    assert f"| (a) | g2rl − g2rl-placebo at 75% | +0.40 ± {half:.2f} (6 seeds, the interval contains zero) |" in fresh
+    assert fresh.count("| (a) |") == 1
+    assert text.count("interval contains zero") == 3  # pass@1 at the end, the same in all three settings, and this one
     assert (
         "| g2rl, 10 | 6, 2 | 87.5 [87.5, 87.5] | 62.5 [50.0, 75.0] | 4.00 [4.00, 4.00] | 3.00 [3.00, 3.00] |"
         in " ".join(text.split())
     )
     rows = (tmp_path / "evaluations.csv").read_text().splitlines()
-    assert len(rows) == 1 + 19 * 3 and "g2rl,1,20,0.5,1,1,1,1" in rows
+    assert len(rows) == 1 + 31 * 3 and "g2rl,1,20,0.5,1,1,1,1" in rows
     assert (tmp_path / "derivations.png").stat().st_size > 10_000
 
 
