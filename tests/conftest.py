@@ -25,7 +25,8 @@ def pytest_collection_modifyitems(items):
     """
     items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.path.name != "test_faults.py"))
     for item in items:
-        group = "e2e" if item.get_closest_marker("e2e") else str(item.path)
+        slow = item.get_closest_marker("slow") is not None  # a group of its own, which xdist would run as a whole
+        group = "e2e" if item.get_closest_marker("e2e") else f"{item.path} slow" if slow else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
