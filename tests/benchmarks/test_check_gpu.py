@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,10 @@ def test_a_run_that_is_cut_off_leaves_json_and_tables(tmp_path):
     page, results = tmp_path / "page.md", tmp_path / "results.json"
     page.write_text((ROOT / "docs/performance.md").read_text())
     printed = check_gpu("--device", "cpu", "--minutes", "0.4", "--out", str(results), "--tables", str(page))
-    outcomes = {result["part"]: result["outcome"] for result in json.loads(results.read_text())}
-    assert outcomes["device and versions"] == "passed"
-    assert outcomes["kernels against autograd"].startswith("cut off") and "no time left" in outcomes["growth"]
+    outcomes = [result["outcome"] for result in json.loads(results.read_text())]
+    passed = list(takewhile(lambda outcome: outcome == "passed", outcomes))  # as many as this machine has time for
+    cut_off, *later = outcomes[len(passed) :]
+    assert passed and cut_off.startswith(("cut off after", "skipped: no time left"))
+    assert later and set(later) == {"skipped: no time left"}
     assert len(printed.splitlines()) == len(outcomes)
     assert "| device and versions" in page.read_text() and page.read_text().endswith("<!-- end -->\n")
