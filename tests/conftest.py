@@ -17,22 +17,26 @@ def pytest_addoption(parser):
     parser.addoption("--minutes", type=float, help="no long test starts later than this; the others are skipped")
 
 
+def is_slow(item):
+    return item.get_closest_marker("slow") is not None
+
+
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks, or every test is a group of its own
 def pytest_collection_modifyitems(items):
     """One of two processes trains, one run after the other; the other takes the rest, file by file. Long ones last.
 
     Of these the run that ten faults hit comes first: where there is time for one, it is the one to have.
     """
-    items.sort(key=lambda item: (item.get_closest_marker("slow") is not None, item.path.name != "test_faults.py"))
+    items.sort(key=lambda item: (is_slow(item), item.path.name != "test_faults.py"))
     for item in items:
-        slow = item.get_closest_marker("slow") is not None  # a group of its own, which xdist would run as a whole
-        group = "e2e" if item.get_closest_marker("e2e") else f"{item.path} slow" if slow else str(item.path)
+        of_file = f"{item.path} slow" if is_slow(item) else str(item.path)  # xdist runs a group as a whole
+        group = "e2e" if item.get_closest_marker("e2e") else of_file
         item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item):
     minutes = item.config.getoption("minutes")
-    if minutes and item.get_closest_marker("slow") and time.monotonic() - START > 60 * minutes:
+    if minutes and is_slow(item) and time.monotonic() - START > 60 * minutes:
         pytest.skip(f"{minutes:g} minutes are over")
 
 
