@@ -1,8 +1,17 @@
-"""Two replacements in vLLM's processes, for which it has no hook; `recipe.g2rl.vllm_plugin` calls `register`."""
+"""What vLLM's processes need on a CPU; `recipe.g2rl.vllm_plugin` calls `register`.
+
+Two replacements, for which vLLM has no hook, make verl's weight updates reach the weights that its CPU build computes
+with.
+"""
+
+import torch
 
 
 def register() -> None:
-    """Make verl's weight updates reach the weights that vLLM's CPU build computes with."""
+    # vLLM's sampler compiles small functions with torch.compile, which needs a C++ compiler on a CPU; many images have
+    # none.
+    torch.compiler.set_stance("force_eager")
+
     from vllm.model_executor.layers.linear import UnquantizedLinearMethod
 
     UnquantizedLinearMethod.process_weights_after_loading = _pack_and_keep_weight  # type: ignore[method-assign]

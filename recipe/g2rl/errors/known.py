@@ -134,6 +134,10 @@ KNOWN: list[tuple[str, str]] = [
     ),
     # Packages, models, accounts
     (
+        r"No working C\+\+ compiler found|Failed to find C compiler",
+        "torch compiles kernels and found no C++ compiler; install one (apt install g++) on every node",
+    ),
+    (
         r"FlashAttention2 has been toggled on|No module named 'flash_attn|flash_attn seems to be not installed",
         "flash-attn is not installed, which the actors' attention uses on GPUs; pip install --no-build-isolation "
         "flash-attn==2.8.3, or set +actor_rollout_ref.model.override_config.attn_implementation=sdpa",

@@ -11,8 +11,10 @@ POINTS_ELSEWHERE = re.compile(
 )
 # The line of a log that ends a traceback, behind whatever prefixes Ray and vLLM put there.
 _IN_LOG = re.compile(r"(?:^|[\s\])])((?:\w+\.)*(\w*(?:Error|Exception))): (\S.*)$", re.MULTILINE)
-# vLLM's engine core, which then ends, and its server with it.
-_OF_ENGINE = re.compile(r"\(EngineCore pid=\d+\) ERROR .*?\] (?:\w+\.)*(\w*(?:Error|Exception): \S.*)$", re.MULTILINE)
+# vLLM's engine core, which then ends, and its server with it. It logs the error, and its process ends with it.
+_OF_ENGINE = re.compile(
+    r"\(EngineCore pid=\d+\) (?:ERROR .*?\] )?(?:\w+\.)*(\w*(?:Error|Exception): \S.*)$", re.MULTILINE
+)
 
 
 class ProcessLost(RuntimeError):

@@ -302,3 +302,6 @@ def test_a_server_that_is_lost_with_its_engine_says_what_the_engine_said():
     assert in_one_line(lost, log) == f"{lost}; vLLM's engine: RuntimeError: Worker failed with error 'no offset'"
     memory = f"{prefix}torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB\n"
     assert "gpu_memory_utilization" in in_one_line(lost, memory)
+    ended = "\x1b[36m(vLLMHttpServer pid=7)\x1b[0m (EngineCore pid=8) "  # by its process, where the log comes too late
+    compiler = "RuntimeError: Worker failed with error 'InvalidCxxCompiler: No working C++ compiler found: 'g++'"
+    assert "apt install g++" in in_one_line(lost, f"{ended}Traceback (most recent call last):\n{ended}{compiler}\n")
