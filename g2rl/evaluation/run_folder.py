@@ -153,10 +153,9 @@ def model_fingerprint(model: str) -> str:
 
 
 def _check_same_settings(run: Run) -> None:
-    path = run.folder / "settings.json"
-    if not path.exists():
+    if not run.samples_path.exists() or not run.samples_path.stat().st_size:  # a start that failed before its first
         return
-    earlier = json.loads(path.read_text())
+    earlier = json.loads((run.folder / "settings.json").read_text())
     differing = [key for key in run.settings if key != "num_samples" and earlier.get(key) != run.settings[key]]
     if differing:
         changes = ", ".join(f"{key} {earlier.get(key)} (now {run.settings[key]})" for key in differing)

@@ -122,8 +122,11 @@ def test_a_folder_with_other_settings_is_refused(policy, write_benchmark, sums, 
     (run,) = open_runs(str(policy), [benchmark], settings, tmp_path)
     run.folder.mkdir()
     (run.folder / "settings.json").write_text(json.dumps(run.settings))
-    open_runs(str(policy), [benchmark], SamplingSettings(num_samples=4, max_tokens=16), tmp_path)
+    run.samples_path.touch()  # a start that failed before its first sample
     other = SamplingSettings(num_samples=2, max_tokens=16, temperature=0.5, seed=1)
+    open_runs(str(policy), [benchmark], other, tmp_path)
+    run.samples_path.write_text("a sample\n")
+    open_runs(str(policy), [benchmark], SamplingSettings(num_samples=4, max_tokens=16), tmp_path)
     with pytest.raises(ValueError, match=r"drawn with temperature 0.8 \(now 0.5\), seed 0 \(now 1\); choose another"):
         open_runs(str(policy), [benchmark], other, tmp_path)
 
