@@ -1,4 +1,4 @@
-"""docker/Dockerfile.cpu built by a container engine, and its health check in it, as its user.
+"""docker/Dockerfile.cpu built by a container engine, and in it, as its user, the health check and two training steps.
 
 The engine is buildah, which needs no daemon; the image that it starts from is a Debian made on the spot.
 """
@@ -55,9 +55,15 @@ def base(buildah, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_cpu_image_is_built_and_healthy(buildah, base):
-    """A run in it is not shown: in a chroot with 1,024 open files it loads the model, and then loses a vLLM server."""
+def test_the_cpu_image_is_built_and_trains(buildah, base):
     buildah("bud", "--network=host", "--pull-never", f"--from={base}", "-f", "docker/Dockerfile.cpu", "-t", IMAGE, ".")
     container = buildah("from", "--pull-never", IMAGE)
-    assert buildah("run", container, "--", "id", "-u") == str(USER)
-    assert "plugin         registered" in buildah("run", container, "--", "bash", "scripts/check.sh")
+
+    def inside(*command: str) -> str:
+        return buildah("run", container, "--", *command)
+
+    assert inside("id", "-u") == str(USER)
+    assert "plugin         registered" in inside("bash", "scripts/check.sh")
+    printed = inside("bash", "scripts/run_g2rl_cpu.sh", "trainer.total_training_steps=2", "trainer.test_freq=-1")
+    assert "step 2/2" in printed and "finished in" in printed
+    assert "checkpoint  /g2rl/outputs/" in printed
