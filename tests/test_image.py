@@ -6,6 +6,7 @@ The engine is buildah, which needs no daemon; the image that it starts from is a
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,26 @@ def base(buildah, tmp_path):
     buildah("commit", "--quiet", "--rm", container, "localhost/python-stand-in")
     shutil.rmtree(root)
     return "localhost/python-stand-in"
+
+
+def test_the_packages_layer_has_what_the_installation_asks_of_the_project(tmp_path):
+    """All of the installation but pip, on the files that the image has at that time."""
+    before, _, _ = (ROOT / "docker/Dockerfile.cpu").read_text().partition("setup_cpu_env")
+    for line in before.splitlines():
+        if line.startswith("COPY"):
+            *sources, target = line.split()[2:]
+            for source in map(ROOT.joinpath, sources):
+                copy = tmp_path / target / (source.name if target.endswith("/") else "")
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                (shutil.copytree if source.is_dir() else shutil.copy)(source, copy)
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    script = "source scripts/common.sh; install() { :; }; setup_cpu_env"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "G2RL_VENV": str(tmp_path / "venv")}
+    subprocess.run(["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "venv/installed-from").exists()
 
 
 @pytest.mark.slow
