@@ -69,8 +69,9 @@ def compare(variants: dict[str, Callable[[], object]], repeats: int, device: str
         try:
             results[name] = {"peak_MB": round(peak_megabytes(run, device))}  # also the warm-up
             times[name] = []
-        except torch.OutOfMemoryError:
-            results[name] = {}  # an empty row says that it did not fit
+        except Exception as error:  # memory, or a competitor's kernel that this device cannot compile: an empty row
+            print(f"{name}: {type(error).__name__}: {str(error)[:500]}", file=sys.stderr)
+            results[name] = {}
     for turn in range(repeats):
         for name in times:
             show_progress(f"turn {turn + 1} of {repeats}: {name}")

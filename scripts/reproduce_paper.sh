@@ -47,9 +47,11 @@ everything() {
         for model in $MODELS; do
             for method in $METHODS; do
                 run=$OUT/$method-$model-seed$seed
+                # The rollout's servers have the seeds from this one on: no two runs share one.
+                rollout_seed=$((1000 * seed))
                 step train "$model" "$run/summary.md" bash "scripts/run_g2rl_$model.sh" exploration="$method" \
                     run_dir="$run" trainer.n_gpus_per_node="$GPUS" data.seed="$seed" \
-                    actor_rollout_ref.rollout.seed="$seed" actor_rollout_ref.actor.data_loader_seed="$seed" "$@" || continue
+                    actor_rollout_ref.rollout.seed="$rollout_seed" actor_rollout_ref.actor.data_loader_seed="$seed" "$@" || continue
                 # pass@32 of GPQA is the 4B table's; MMLU-Pro has pass@1 alone.
                 evaluate "$run" mathematics 16 math500 amc aime24 aime25 || true
                 [[ $model == qwen3_4b ]] || continue

@@ -186,6 +186,8 @@ def set_vllm_environment() -> None:
     """Settings that vLLM reads from the environment when it is first imported; what the user has set stays."""
     os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # a fork after a look at CUDA could not use it
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings are about tuning; what stops it is raised
+    # Compiled by nvcc at the start where it is on, and not used for requests that have a seed, as all of ours have.
+    os.environ.setdefault("VLLM_USE_FLASHINFER_SAMPLER", "0")
     if not torch.cuda.is_available():
         os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; a short evaluation needs no more
         os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # binding fails in containers that hide cores

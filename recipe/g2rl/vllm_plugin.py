@@ -14,6 +14,7 @@ import psutil
 
 from recipe.g2rl.driver import watchdog
 
+OF_VLLM = "VLLM::"
 ENGINE = "VLLM::Engine"
 
 
@@ -35,13 +36,16 @@ def _end_with_family(parent: int) -> None:
 
 
 def _engines() -> set[int]:
-    """The engine processes among this one's children; none where this one is an engine itself.
+    """The engine processes among this one's children; none where this one is an engine or a worker itself.
 
-    Between fork and exec an engine's child has its parent's name.
+    Between fork and exec an engine's child has its parent's name. And looking for children reads all of /proc, which
+    engines and workers, that compute, are spared.
     """
-    found = set()
+    found: set[int] = set()
+    if psutil.Process().name().startswith(OF_VLLM):
+        return found
     for child in psutil.Process().children():
         with contextlib.suppress(psutil.NoSuchProcess):
             if child.name().startswith(ENGINE) and child.status() != psutil.STATUS_ZOMBIE:
                 found.add(child.pid)
-    return set() if psutil.Process().name().startswith(ENGINE) else found
+    return found

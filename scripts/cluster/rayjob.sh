@@ -21,6 +21,8 @@ rayStartParams:
   num-cpus: "$CPUS_PER_NODE"
 template:
   spec:
+    securityContext:
+      fsGroup: 10001 # the image's user, who writes to the volume
     containers:
       - name: ray
         image: $IMAGE

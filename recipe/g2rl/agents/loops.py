@@ -30,7 +30,8 @@ class Seeded(EndOfTurn):
     """Sampling that does not depend on the order in which requests reach a server: each response has its own seed.
 
     verl's own `rollout.full_determinism` gives every request the same seed, and so every response to a prompt the same
-    text. On GPUs vLLM samples seeded requests one by one, which costs time, so that only `hardware=cpu` asks for it.
+    text. On GPUs vLLM 0.24 draws the seeded requests of many models (Qwen2.5, not Qwen3) one by one, which takes time,
+    so that only `hardware=cpu` asks for it.
     """
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:

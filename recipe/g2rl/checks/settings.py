@@ -64,7 +64,7 @@ def check_settings(config: DictConfig) -> list[str]:
     _check_trainer_mode(config)
     _check_platform(config)
     validate_verl(config)
-    return _without_effect(config)
+    return _warnings(config)
 
 
 def validate_verl(config: DictConfig) -> None:
@@ -236,8 +236,8 @@ def _check_platform(config: DictConfig) -> None:
             )
 
 
-def _without_effect(config: DictConfig) -> list[str]:
-    """Settings that people choose for an effect that they do not have here."""
+def _warnings(config: DictConfig) -> list[str]:
+    """Settings that do not do what people choose them for."""
     actor, warnings = config.actor_rollout_ref.actor, []
     one_update = config.data.train_batch_size == actor.ppo_mini_batch_size and actor.ppo_epochs == 1
     low, high = actor.clip_ratio_low, actor.clip_ratio_high
@@ -249,6 +249,13 @@ def _without_effect(config: DictConfig) -> list[str]:
             f"new to old probabilities is 1; lower ppo_mini_batch_size below data.train_batch_size="
             f"{config.data.train_batch_size} or raise ppo_epochs."
         )
+    for role in ("actor", "ref"):
+        if config.actor_rollout_ref[role].get("fsdp_config", {}).get("model_dtype") in ("bf16", "bfloat16"):
+            warnings.append(
+                f"actor_rollout_ref.{role}.fsdp_config.model_dtype=bfloat16 also rounds the frequencies of rotary "
+                "positions, by up to radians at position 2,000, which vLLM keeps in float32; leave it float32 (passes "
+                "compute in bfloat16 all the same, by mixed precision)."
+            )
     if base_estimator(config) == "grpo_passk":
         warnings.append(
             "algorithm.adv_estimator=grpo_passk is verl's form of arXiv 2503.19595: with binary rewards it gives an "

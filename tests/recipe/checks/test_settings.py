@@ -35,6 +35,21 @@ def test_every_method_is_valid_as_configured(fine, exploration):
 @pytest.mark.parametrize(
     ("override", "names"),
     [
+        (
+            "actor_rollout_ref.actor.clip_ratio_high=0.28",
+            ["clip_ratio_high=0.28 changes nothing"],
+        ),
+        ("actor_rollout_ref.ref.fsdp_config.model_dtype=bfloat16", ["actor_rollout_ref.ref", "rotary", "float32"]),
+        ("actor_rollout_ref.actor.fsdp_config.model_dtype=bf16", ["actor_rollout_ref.actor", "rotary", "float32"]),
+    ],
+)
+def test_what_does_not_do_what_it_is_chosen_for_is_warned_of(fine, override, names):
+    assert any(all(name in warning for name in names) for warning in validate(fine(override)).warnings)
+
+
+@pytest.mark.parametrize(
+    ("override", "names"),
+    [
         ("exploration.form=equations", ["exploration.form", "equation", "prose", "amplify"]),
         ("exploration.scale=-0.1", ["exploration.scale"]),
         ("+exploration.lambda=1", ["exploration", "lambda"]),
