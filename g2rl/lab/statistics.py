@@ -4,15 +4,15 @@ Shape suffixes: S seeds, R bootstrap resamples.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from math import sqrt
 
 import numpy as np
-from mpmath import betainc  # sympy's, which math-verify brings
+from mpmath import betainc, findroot  # sympy's, which math-verify brings
 
 from g2rl.evaluation.metrics import bootstrap_interval
 
 RESAMPLES = 10_000
-T_QUANTILES = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)  # 97.5 %, of 2 to 10 seeds
 FEWEST = 5  # seeds from which on an interval is shown
 
 
@@ -25,7 +25,7 @@ def paired(ours: Mapping[int, float], theirs: Mapping[int, float]) -> tuple[floa
     count = len(differences_S)
     if count == 0:
         return float("nan"), float("nan"), 0
-    half = T_QUANTILES[count - 2] * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
+    half = t_quantile(count - 1) * differences_S.std(ddof=1) / sqrt(count) if count > 1 else float("nan")
     return float(differences_S.mean()), float(half), count
 
 
@@ -42,9 +42,18 @@ def p_value(ours: Mapping[int, float], theirs: Mapping[int, float]) -> float:
     mean, half, count = paired(ours, theirs)
     if half == 0:
         return float(mean == 0)
-    t = mean / half * T_QUANTILES[count - 2]
-    df = count - 1
+    return two_sided(mean / half * t_quantile(count - 1), count - 1)
+
+
+def two_sided(t: float, df: int) -> float:
+    """Probability that Student's t with `df` degrees of freedom lies further from 0 than `t`."""
     return float(betainc(df / 2, 1 / 2, 0, df / (df + t**2), regularized=True))
+
+
+@cache
+def t_quantile(df: int) -> float:
+    """97.5 % quantile of Student's t."""
+    return float(findroot(lambda t: two_sided(t, df) - 0.05, (1.9, 13), solver="anderson"))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -168,6 +168,16 @@ def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {name: of_setting for name, of_setting in found.items() if of_setting}
 
 
+def _confirmation(fresh: Mapping[str, Sequence[Run]]) -> list[str]:
+    return [
+        "The confirmation, on fresh seeds.",
+        table_of_tests(fresh, CONFIRMED, LEVELS[:1]),
+        table_of_differences(fresh),
+        table_of_ends(fresh),
+        table_at_accuracy(fresh),
+    ]
+
+
 def write_all(folder: Path) -> None:
     runs = [read_run(path) for path in sorted((folder / "runs").glob("arithmetic-*.json.gz"))]
     reported = [run for run in runs if run.seed in SEEDS]
@@ -186,7 +196,7 @@ def write_all(folder: Path) -> None:
     plot(many or groups, folder / "derivations.png")
     text = "\n\n".join(
         [
-            f"<!-- made by `python -m g2rl.lab.tables` from {len(reported)} runs -->",
+            f"<!-- made by `python -m g2rl.lab.tables` from {len(runs)} runs -->",
             f"Means of the last {LAST} validations; in brackets the lowest and the highest seed.",
             table_of_ends(groups),
             "Derivations of sums at equal pass@1.",
@@ -195,8 +205,8 @@ def write_all(folder: Path) -> None:
             table_of_differences(groups),
             "The tests of the protocol, where five seeds or more are there.",
             table_of_tests(groups),
-            *(["The confirmation, on fresh seeds.", table_of_tests(fresh, CONFIRMED, LEVELS[:1])] if fresh else []),
             table_of_shares(groups),
+            *(_confirmation(fresh) if fresh else []),
             *(["The laboratory and verl, at the same steps.", table_of_stacks(groups, of_verl)] if of_verl else []),
             *(["Task room.", room.table(of_room)] if of_room else []),
         ]

@@ -22,8 +22,9 @@ class EndOfTurn(AgentLoopBase):
         self.stop_token_ids = end_of_turn(self.tokenizer)
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
-        stops = {"stop_token_ids": self.stop_token_ids}
-        return await super().run(sampling_params | stops, priority, **kwargs)  # type: ignore[safe-super, call-arg]
+        # verl takes the tokens and their log-probabilities; the text would be made token by token for nobody.
+        ours = {"stop_token_ids": self.stop_token_ids, "detokenize": False}
+        return await super().run(sampling_params | ours, priority, **kwargs)  # type: ignore[safe-super, call-arg]
 
 
 class Seeded(EndOfTurn):
