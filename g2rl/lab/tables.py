@@ -69,6 +69,8 @@ WEIGHTED = ("weighted", "weighted-positive", "weighted-signed")
 PAIRS = [
     ("g2rl", "grpo"),
     ("g2rl", "g2rl-placebo"),
+    ("g2rl", "g2rl-placebo-within"),
+    ("g2rl-placebo-within", "g2rl-placebo"),
     ("g2rl-oracle", "g2rl-placebo"),
     ("g2rl-placebo", "grpo"),
     *((name, "weighted-placebo") for name in (*WEIGHTED, "weighted-oracle")),
@@ -88,7 +90,10 @@ QUESTIONS = {
 
 
 # Asked again of seeds that nobody had seen when the question was put, at the first level.
-CONFIRMED = {"(a)": [("g2rl", "g2rl-placebo"), ("weighted", "weighted-placebo")]}
+CONFIRMED = {
+    "(a)": [("g2rl", "g2rl-placebo"), ("weighted", "weighted-placebo")],
+    "(a), second placebo": [("g2rl", "g2rl-placebo-within")],
+}
 
 
 def table_of_tests(

@@ -18,6 +18,8 @@ class G2RL(RewardMethod):
 
     placebo: deal out each group's exploration scores at random among its responses, anew each step. Whatever such a run
         still gains over GRPO does not come from the gradient.
+    placebo_within_verdict: deal them out among the right and among the wrong responses of a group, each for themselves.
+        A score that is higher for wrong answers stays so, and what is left to the gradient is which of them is new.
     seed: of the placebo.
     """
 
@@ -29,6 +31,7 @@ class G2RL(RewardMethod):
     square_root: bool = True
     similarity: str = "squared"
     placebo: bool = False
+    placebo_within_verdict: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -46,7 +49,10 @@ class G2RL(RewardMethod):
             similarity=self.similarity,
         )
         if self.placebo:
-            scores = shuffle_in_groups(scores, samples.group_ids, samples.generator(self.seed))
+            groups = samples.group_ids
+            if self.placebo_within_verdict:
+                groups = 2 * groups + samples.correct
+            scores = shuffle_in_groups(scores, groups, samples.generator(self.seed))
 
         def shaped(clip: float) -> Tensor:
             return shape_rewards(

@@ -61,6 +61,13 @@ def test_the_placebo_deals_out_each_group_s_scores_anew_each_step(random_samples
         own = samples.group_ids == group
         torch.testing.assert_close(shuffled[own].sort().values, expected[own].sort().values)
     assert torch.equal(placebo, shaped_rewards(G2RL(placebo=True), samples)[0])
+    within = G2RL(form="prose", placebo=True, placebo_within_verdict=True)
+    within = shaped_rewards(within, samples)[0] * samples.rewards
+    assert not torch.equal(within, expected)
+    for group in samples.group_ids.unique():
+        for verdict in (True, False):
+            own = (samples.group_ids == group) & (samples.correct == verdict)
+            torch.testing.assert_close(within[own].sort().values, expected[own].sort().values)
     for other in (G2RL(placebo=True, seed=1), G2RL(placebo=True)):
         step = samples.step + 1 - other.seed
         assert not torch.equal(placebo, shaped_rewards(other, replace(samples, step=step))[0])
