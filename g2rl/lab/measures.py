@@ -52,15 +52,22 @@ def end(run: Run, measure: str) -> float:
     return float(np.mean([run.evaluations[step][measure] for step in sorted(run.evaluations)[-LAST:]]))
 
 
-def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") -> float | None:
-    """The measure where pass@1 first reaches the level, interpolated between two validations; None if it does not."""
-    steps = sorted(run.evaluations)
-    for before, after in pairwise(steps):
+def crossings(run: Run, level: float, measure: str = "derivations of sums") -> list[float]:
+    """The measure wherever pass@1 rises or falls through the level, interpolated between two validations."""
+    found = []
+    for before, after in pairwise(sorted(run.evaluations)):
         low, high = (run.evaluations[step]["pass@1"] for step in (before, after))
-        if low < level <= high:
+        if (low < level) != (high < level):
             first, second = (run.evaluations[step][measure] for step in (before, after))
-            return first + (level - low) / (high - low) * (second - first)
-    return None
+            found.append(first + (level - low) / (high - low) * (second - first))
+    return found
+
+
+def at_accuracy(run: Run, level: float, measure: str = "derivations of sums") -> float | None:
+    """The measure where pass@1 first reaches the level; None if it does not, or was there before training."""
+    if run.evaluations[min(run.evaluations)]["pass@1"] >= level:
+        return None
+    return next(iter(crossings(run, level, measure)), None)
 
 
 def at_level(runs: Sequence[Run], level: float) -> dict[int, float]:

@@ -10,7 +10,7 @@ import torch
 from numpy.polynomial.legendre import leggauss
 
 from g2rl.lab.compose import compose_lab
-from g2rl.lab.measures import Run, at_accuracy, measures, read_run
+from g2rl.lab.measures import Run, at_accuracy, crossings, measures, read_run
 from g2rl.lab.room_tables import RoomRun
 from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
@@ -30,6 +30,7 @@ def run_of(points, seed=11):
 def test_equal_accuracy():
     run = run_of([(0, 0.3, 3.0), (10, 0.7, 2.0), (20, 0.8, 1.0), (30, 0.74, 5.0), (40, 0.9, 4.0)])
     assert at_accuracy(run, 0.75) == pytest.approx(1.5)  # the first crossing alone counts
+    assert crossings(run, 0.75) == pytest.approx([1.5, 1 + 5 / 6 * 4, 5 - 1 / 16])
     assert at_accuracy(run, 0.85) == pytest.approx(5 + 11 / 16 * -1)
     assert at_accuracy(run, 0.95) is None
     assert at_accuracy(run, 0.2) is None  # it was there before training
