@@ -56,7 +56,7 @@ def plan(device: str) -> list[Part]:
             needs=("pytest", *stack),
             environment=platform,
         ),
-        *([] if "G2RL_MODEL_PATH" in os.environ else [Part("the tiny policy, made", 300, tiny, needs=stack)]),
+        *([] if "G2RL_MODEL_PATH" in os.environ else [Part("the tiny policy, made", 300, tiny, needs=trained)]),
         Part("training, g2rl", 300, training("g2rl"), has_table=True, needs=trained),
         Part("training, grpo", 300, training("grpo"), has_table=True, needs=trained),
         Part("variants", 120, variants, has_table=True),
