@@ -77,15 +77,24 @@ PAIRS = [
     ("weighted-placebo", "maxrl"),
     *(("weighted", name) for name in ("maxrl", "g2rl", "grpo")),
     ("g2rl-neutral", "g2rl-neutral-placebo"),
-    *((name, "g2rl") for name in ("g2rl-positive", "g2rl-signed", "g2rl-hidden", "maxrl", "ucpo", "entropy")),
+    ("g2rl-placebo", "g2rl-neutral-placebo"),
+    *((f"g2rl-{name}", "g2rl") for name in ("neutral", "positive", "signed", "hidden", "embeddings")),
+    *((name, "g2rl") for name in ("maxrl", "ucpo", "entropy")),
 ]
 
 
 # Questions of the protocol, and the differences that each asks of: Holm's correction is over these and the levels.
 QUESTIONS = {
     "(a)": [("g2rl", "g2rl-placebo"), *((name, "weighted-placebo") for name in WEIGHTED)],
+    "(a')": [("g2rl-positive", "g2rl"), ("g2rl-signed", "g2rl")],
     "(b)": [(name, other) for name in ("g2rl", "weighted") for other in ("maxrl", "ucpo", "entropy")],
-    "(d)": [("g2rl-placebo", "grpo")],
+    "(c)": [("g2rl", "g2rl-hidden"), ("g2rl", "g2rl-embeddings")],
+    "(d)": [
+        ("g2rl", "g2rl-neutral"),
+        ("g2rl-placebo", "g2rl-neutral-placebo"),
+        ("g2rl-neutral", "g2rl-neutral-placebo"),
+        ("g2rl-placebo", "grpo"),
+    ],
 }
 
 
