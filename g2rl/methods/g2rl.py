@@ -39,6 +39,8 @@ class G2RL(RewardMethod):
         check_settings(self.form, self.scale, self.clip, prefix="exploration.")
         check_number("seed", self.seed, 0, whole=True)
         check_similarity(self.similarity, prefix="exploration.")
+        if self.placebo_within_verdict and not self.placebo:
+            raise ValueError("exploration.placebo_within_verdict=true needs exploration.placebo=true.")
 
     def shape_rewards(self, samples: Samples) -> tuple[Tensor, Metrics]:
         scores = exploration_scores(

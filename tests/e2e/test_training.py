@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracle import check_advantages, check_step, check_two_steps, metrics, probed, recompute, samples_of
+from oracle import check_advantages, check_step, metrics, probed, samples_of
 from transformers import AutoTokenizer
 
-from g2rl.embedding import Embedder, default_embedding_model
-from g2rl.methods.evol import EVOL
 from g2rl.methods.g2rl import G2RL
-from g2rl.methods.progrpo import ProGRPO
 
 pytestmark = pytest.mark.e2e
 
@@ -100,42 +97,6 @@ def test_two_ranks_with_packed_sequences_and_dynamic_batches(stack):
         rows = probed(run.run_dir, step)
         for advantage, grpo in zip(rows["advantages"], rows["grpo"], strict=True):
             assert torch.equal(advantage, grpo)
-
-
-@pytest.mark.slow
-def test_progrpo_weighs_with_the_confidences_of_the_policy(stack):
-    run = stack("progrpo")
-    run.finish(*SMALL, *TWO_STEPS, "exploration=progrpo", "exploration.log_geometry=true")
-    run.assert_all_gone()
-    check_two_steps(run.run_dir, "exploration/advantage_shift_mean")
-    models = [Path(run.environment["G2RL_MODEL_PATH"]), run.run_dir / "checkpoints/global_step_1/actor/huggingface"]
-    for step, model in enumerate(models, start=1):
-        rows = probed(run.run_dir, step)
-        names = ("prompts", "responses", "response_mask")
-        pairs = [recompute(model, *row) for row in zip(*(rows[name] for name in names), strict=True)]
-        last = torch.zeros(1, dtype=torch.float64)  # of what would follow the last token
-        columns = {
-            "log_probs": [torch.cat([prompt, response, last]).float() for prompt, response, _ in pairs],
-            "old_log_probs": [response.float() for _, response, _ in pairs],
-            "response_mask": [torch.ones(len(response)) for response in rows["responses"]],
-        }
-        columns = {name: torch.nested.as_nested_tensor(values, layout=torch.jagged) for name, values in columns.items()}
-        check_advantages(rows, samples_of(rows, **columns), ProGRPO())
-
-
-@pytest.mark.slow
-def test_evol_rewards_what_the_embeddings_say(stack):
-    run = stack("evol")
-    run.finish(*SMALL, *TWO_STEPS, "exploration=evol", "exploration.log_geometry=true")
-    run.assert_all_gone()
-    check_two_steps(run.run_dir, "exploration/shaped_reward_max")
-    embedder = Embedder(default_embedding_model(), torch.device("cpu"))
-    tokenizer = AutoTokenizer.from_pretrained(run.environment["G2RL_MODEL_PATH"])
-    for step in (1, 2):
-        rows = probed(run.run_dir, step)
-        texts = [tokenizer.decode(response, skip_special_tokens=True) for response in rows["responses"]]
-        samples = samples_of(rows, embeddings=torch.from_numpy(embedder.embed(texts)))
-        check_advantages(rows, samples, EVOL())
 
 
 @pytest.mark.slow

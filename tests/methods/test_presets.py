@@ -26,6 +26,8 @@ def test_a_preset_names_every_setting_of_its_method(preset, composed):
 
 def test_the_placebo_is_one_override(composed):
     assert build_method(composed("exploration=g2rl", "exploration.placebo=true").exploration).placebo
+    with pytest.raises(ValueError, match=r"needs exploration\.placebo=true"):
+        build_method(composed("exploration=g2rl", "exploration.placebo_within_verdict=true").exploration)
 
 
 @pytest.fixture
