@@ -19,6 +19,11 @@ from g2rl.utils.markdown import markdown_table
 K = 64
 LONGER = "longer"  # the harder kind of problems
 MEASURES = ("pass@1", "pass@64", "pass@64 of longer problems")
+PAIRS = [
+    *((name, "grpo") for name in ("g2rl", "weighted", "maxrl", "passk")),
+    ("g2rl", "g2rl-placebo"),
+    ("weighted", "maxrl"),
+]
 
 
 @dataclass(frozen=True)
@@ -62,17 +67,21 @@ def read(folder: Path, seeds: Collection[int]) -> list[RoomRun]:
     return found
 
 
-def table(runs: Sequence[RoomRun]) -> str:
-    """A line for each setting; before training all are the same but for the samples' seeds."""
+def by_setting(runs: Sequence[RoomRun]) -> dict[str, list[RoomRun]]:
     groups: dict[str, list[RoomRun]] = defaultdict(list)
     for run in runs:
-        groups[run.setting].append(run)
+        groups[run.setting.removeprefix("room-")].append(run)
+    return groups
+
+
+def table(runs: Sequence[RoomRun]) -> str:
+    """A line for each setting; before training all are the same but for the samples' seeds."""
     start = [run.measures(0) for run in runs]
     rows = [
         ["setting", "seeds", *(f"{name}, %" for name in MEASURES), "gained", "lost", "pass@64, start to end, points"]
     ]
     rows.append(["before training", "", *(spread([one[name] for one in start], True) for name in MEASURES), "", "", ""])
-    for name, group in groups.items():
+    for name, group in by_setting(runs).items():
         ends = [run.measures(run.end) for run in group]
         gained = np.mean([((run.right[0] == 0) & (run.right[run.end] > 0)).sum() for run in group])
         lost = np.mean([((run.right[0] > 0) & (run.right[run.end] == 0)).sum() for run in group])
@@ -80,7 +89,7 @@ def table(runs: Sequence[RoomRun]) -> str:
         after = {run.seed: 100 * run.measures(run.end)["pass@64"] for run in group}
         rows.append(
             [
-                name.removeprefix("room-"),
+                name,
                 str(len(group)),
                 *(spread([one[measure] for one in ends], True) for measure in MEASURES),
                 f"{gained:.1f}",
@@ -88,4 +97,20 @@ def table(runs: Sequence[RoomRun]) -> str:
                 shown_difference(*paired(after, before)),
             ]
         )
+    return markdown_table(rows)
+
+
+def table_of_differences(runs: Sequence[RoomRun]) -> str:
+    """Between settings, at the end, in points; paired by seed."""
+    groups = by_setting(runs)
+    rows = [["difference", *(f"{name}, points" for name in MEASURES)]]
+    for one, other in PAIRS:
+        if one in groups and other in groups:
+            cells = []
+            for measure in MEASURES:
+                ends = [
+                    {run.seed: 100 * run.measures(run.end)[measure] for run in groups[name]} for name in (one, other)
+                ]
+                cells.append(shown_difference(*paired(*ends)))
+            rows.append([f"{one} − {other}", *cells])
     return markdown_table(rows)

@@ -244,7 +244,7 @@ def write_all(folder: Path) -> None:
             table_of_shares(groups),
             *(_confirmation(fresh) if fresh else []),
             *(["The laboratory and verl, at the same steps.", table_of_stacks(groups, of_verl)] if of_verl else []),
-            *(["Task room.", room.table(of_room)] if of_room else []),
+            *(["Task room.", room.table(of_room), room.table_of_differences(of_room)] if of_room else []),
         ]
     )
     with atomic_file(folder / "tables.md") as temporary:

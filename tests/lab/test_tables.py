@@ -3,16 +3,16 @@
 import gzip
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from numpy.polynomial.legendre import leggauss
 
+from g2rl.lab import room_tables
 from g2rl.lab.compose import compose_lab
 from g2rl.lab.measures import Run, at_accuracy, crossings, measures, read_run
-from g2rl.lab.room_tables import RoomRun
-from g2rl.lab.room_tables import table as room_table
 from g2rl.lab.see import SIMILARITIES, probability
 from g2rl.lab.statistics import bootstrap, holm, p_value, paired, share_of_oracle, t_quantile
 from g2rl.lab.study import FOLDER, ORDER, SETTINGS, missing, packed, run_file
@@ -137,18 +137,21 @@ def test_room():
     """Four problems x 128 samples, two of them longer."""
     kinds, start = ["sum", "sum", "longer", "longer"], np.array([0, 1, 2, 0])
     runs = [
-        RoomRun("room-grpo", seed, 128, kinds, {0: start, 150: np.array([128, 0, 64, seed % 2])})
+        room_tables.RoomRun("room-grpo", seed, 128, kinds, {0: start, 150: np.array([128, 0, 64, seed % 2])})
         for seed in range(11, 17)
     ]
     # C(127, 64) / C(128, 64) = 1/2 of the subsets miss one right sample, 63/254 miss two.
     assert runs[0].measures(0) == pytest.approx(
         {"pass@1": 3 / 512, "pass@64": (1 / 2 + 191 / 254) / 4, "pass@64 of longer problems": 191 / 508}
     )
-    line = room_table(runs).splitlines()[-1]
+    line = room_tables.table(runs).splitlines()[-1]
     gains = [100 * (2 + (seed % 2) / 2 - 1 / 2 - 191 / 254) / 4 for seed in range(11, 17)]
     half = 2.570582 * np.std(gains, ddof=1) / math.sqrt(6)
     assert f"+{np.mean(gains):.2f} ± {half:.2f} (6 seeds)" in line
     assert "| grpo" in line and " 1.5 |" in line and " 1.0 |" in line  # gained and lost
+    better = [replace(run, setting="room-g2rl", right=run.right | {150: run.right[0]}) for run in runs]
+    line = room_tables.table_of_differences(runs + better).splitlines()[-1]
+    assert line.startswith("| g2rl − grpo") and f"{-np.mean(gains):+.2f} ± {half:.2f} (6 seeds)" in line
 
 
 def write_run(folder, name, seed, ways_of_step, kind="arithmetic"):
