@@ -78,6 +78,7 @@ PAIRS = [
     *(("weighted", name) for name in ("maxrl", "g2rl", "grpo")),
     ("g2rl-neutral", "g2rl-neutral-placebo"),
     ("g2rl-placebo", "g2rl-neutral-placebo"),
+    *((name, "g2rl-placebo") for name in ("g2rl-hidden", "g2rl-embeddings")),
     *((f"g2rl-{name}", "g2rl") for name in ("neutral", "positive", "signed", "hidden", "embeddings")),
     *((name, "g2rl") for name in ("maxrl", "ucpo", "entropy")),
 ]
