@@ -1,4 +1,4 @@
-"""Is a parquet file fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
+"""Is a file of verl's rows fit to train on? Asked before a run starts, since verl finds out at the first bad row."""
 
 import re
 from collections.abc import Hashable
@@ -7,6 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from g2rl.data.tests_files import file_name
@@ -45,20 +46,37 @@ def ground_truth_text(value: Any) -> str:
     raise ValueError(f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else repr(value))
 
 
-def check_rows(path: Path, prompt_key: str = "prompt") -> CheckedRows:
-    """Count the rows of a verl parquet file and collect its data sources.
+def read_rows(path: Path) -> pa.Table:
+    """The rows of a file of verl's: parquet, or JSON as its dataset reads it.
+
+    Raises:
+        ValueError: the file cannot be read.
+    """
+    if path.suffix in (".json", ".jsonl"):
+        import datasets  # here: a second of importing that parquet does without
+
+        try:
+            return datasets.load_dataset("json", data_files=str(path))["train"].with_format("arrow")[:]
+        except (OSError, datasets.exceptions.DatasetGenerationError) as error:
+            raise ValueError(f"{path} is not a readable JSON file: {error.__cause__ or error}.") from None
+    try:
+        return pq.read_table(path)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} is not a readable parquet file: {error}.") from None
+
+
+def check_rows(path: Path, prompt_key: str = "prompt", *, judged_by_rows: bool = True) -> CheckedRows:
+    """Count the rows of a file of verl's and collect its data sources.
 
     prompt_key: the column of the prompts, verl's `data.prompt_key`.
+    judged_by_rows: the reward looks at data source and ground truth; a reward model, for one, does not.
 
     Raises:
         ValueError: the file cannot be read, has no row, or a row lacks its data source, prompt or ground truth (null,
             NaN and empty text are none) or the file of its tests; names the file and the row (counted from 0).
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} is not a readable parquet file: {error}.") from None
-    for column in ("data_source", prompt_key, "reward_model"):
+    table = read_rows(path)
+    for column in ("data_source", prompt_key, "reward_model") if judged_by_rows else (prompt_key,):
         if column not in table.column_names:
             raise ValueError(f"{path} has no column {column!r}; it has {', '.join(table.column_names)}.")
     if not table.num_rows:
@@ -70,13 +88,16 @@ def check_rows(path: Path, prompt_key: str = "prompt") -> CheckedRows:
     for number, row in enumerate(rows):
         prompt = row[prompt_key] if isinstance(row[prompt_key], list) else []
         written = prompt and all(message.get("content") for message in prompt)
-        fields = {
-            "data_source": row["data_source"],
-            f"{prompt_key} (a list of messages with role and content)": written,
-        }
+        fields = {f"{prompt_key} (a list of messages with role and content)": written}
+        if judged_by_rows:
+            fields["data_source"] = row["data_source"]
         for field, value in fields.items():
             if not value:
                 raise ValueError(f"{path}, row {number}: no {field}.")
+        if not isinstance(index := (row.get("extra_info") or {}).get("index"), Hashable):
+            raise ValueError(f"{path}, row {number}: extra_info.index is {index!r}; use a number or a text, or none.")
+        if not judged_by_rows:
+            continue
         answer = (row["reward_model"] or {}).get("ground_truth")
         try:
             ground_truth_text(answer)
@@ -98,8 +119,6 @@ def check_rows(path: Path, prompt_key: str = "prompt") -> CheckedRows:
                 f"{path}, row {number}: reward_model.ground_truth has tests in the form of verl's prime_code; prepare "
                 f"the problems with `python -m g2rl.data code_jsonl`, or leave them to verl's scorers.",
             )
-        if not isinstance(index := (row.get("extra_info") or {}).get("index"), Hashable):
-            raise ValueError(f"{path}, row {number}: extra_info.index is {index!r}; use a number or a text, or none.")
         tests = file_name(str(answer))
         if tests is not None and not (path.parent / tests).is_file():
             raise ValueError(

@@ -8,6 +8,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+import g2rl.utils.resolvers  # noqa: F401  (what the configurations compute)
+
 CONFIGS = Path(__file__).parents[2] / "configs"
 
 

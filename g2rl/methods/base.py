@@ -75,6 +75,7 @@ class Method:
     """
 
     needs: ClassVar[frozenset[str]] = frozenset()  # names of columns
+    replaces_advantages: ClassVar[bool] = False  # `reweight_advantages` does not look at those that it is given
 
     log_geometry: bool = False
 

@@ -1,6 +1,7 @@
 """MaxRL (arXiv 2602.02710): advantages are divided by the group's mean reward: hard prompts count for more."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +17,8 @@ class MaxRL(Method):
     That is (1 − p) / p for a correct response, −1 for a wrong one, and 0 for all where no response is correct.
     These take the place of the advantages that verl's estimator gave, whichever it is: nothing standardises them.
     """
+
+    replaces_advantages: ClassVar[bool] = True
 
     def reweight_advantages(self, advantages: Tensor, samples: Samples) -> tuple[Tensor, Metrics]:
         correct_N = samples.correct.double()

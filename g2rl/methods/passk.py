@@ -7,6 +7,7 @@ Shape suffixes: N responses, K the numbers below k.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ class PassK(Method):
     responses, the advantage is 0. k = 1 is GRPO with the population's standard deviation.
     These take the place of the advantages that verl's estimator gave, whichever it is.
     """
+
+    replaces_advantages: ClassVar[bool] = True
 
     k: int = 4
 

@@ -1,6 +1,7 @@
 """Weighted REINFORCE (arXiv 2506.01347): what is wrong counts in full, what is right counts little."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ class WReinforce(Method):
     No group is compared within itself, so groups that are all right or all wrong count as well.
     These take the place of the advantages that verl's estimator gave, whichever it is: nothing standardises them.
     """
+
+    replaces_advantages: ClassVar[bool] = True
 
     positive_weight: float = 0.1
 

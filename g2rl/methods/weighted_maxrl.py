@@ -26,6 +26,7 @@ class WeightedMaxRL(Method):
     """
 
     needs: ClassVar[frozenset[str]] = frozenset({"features"})
+    replaces_advantages: ClassVar[bool] = True
 
     scale: float = 1.0
     similarity: str = "squared"

@@ -23,8 +23,13 @@ def correct(infos: Sequence[Mapping[str, Any]], scores: Tensor, correct_above: f
 
 
 def valid(infos: Sequence[Mapping[str, Any]]) -> Tensor:
-    """[R] bool, false where the reward says that there is no final answer (`pred` is empty)."""
-    return torch.tensor([bool(info.get("pred", True)) for info in infos])
+    """[R] bool, false where the reward says that there is no final answer (`pred` is None or empty)."""
+    return torch.tensor(["pred" not in info or answer(info["pred"]) is not None for info in infos])
+
+
+def answer(pred: Any) -> str | None:
+    """The final answer as text: a reward function of the user's may give a number."""
+    return None if pred is None or str(pred) == "" else str(pred)
 
 
 def reward_gap(scores: Tensor, correct: Tensor) -> float | None:

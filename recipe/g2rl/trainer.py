@@ -120,8 +120,8 @@ class ExplorationHooks(WholeCheckpoints):
 
     def _compute_advantage(self, batch: KVBatchMeta, metrics: dict) -> KVBatchMeta:
         rows, session_of_row = response_rows(batch.keys, batch.tags)
-        data = _fetch(batch, "uid", "extra_fields", "rm_scores", "response_mask")
-        scores, mask = data["rm_scores"], data["response_mask"]
+        data = _fetch(batch, "uid", "extra_fields", "rm_scores")
+        scores = data["rm_scores"]
         extra_fields, uids = list(data["extra_fields"]), list(data["uid"])
         infos = [extra_fields[row].get("reward_extra_info", {}) for row in rows]
         scores_R = torch.stack([score.sum() for score in scores.unbind()])[rows]
@@ -137,9 +137,12 @@ class ExplorationHooks(WholeCheckpoints):
         if change_R.any():
             _put(batch, rm_scores=scores)  # what verl logs of a step is the user's own reward
         if type(self.method).reweight_advantages is not Method.reweight_advantages:
-            advantages = _fetch(batch, "advantages")["advantages"]
+            data = _fetch(batch, "advantages", "response_mask")  # rejection sampling has changed the mask by now
+            advantages, mask = data["advantages"], data["response_mask"]
             standardised_R = of_responses(advantages, mask, rows)
             reweighted_R, more_metrics = self.method.reweight_advantages(standardised_R, samples)
+            if self.method.replaces_advantages:
+                advantages, standardised_R = advantages * 0, standardised_R * 0
             advantages = add_to_advantages(advantages, mask, session_of_row, reweighted_R - standardised_R)
             _put(batch, advantages=advantages, returns=advantages)
             method_metrics |= more_metrics
@@ -171,7 +174,7 @@ class ExplorationHooks(WholeCheckpoints):
         marks = reward_extra_infos_dict.get("acc", scores)
         marks = [score if mark is None else mark for mark, score in zip(marks, scores, strict=True)]
         right = [float(mark > self.config.correct_above) for mark in marks]
-        answers = [pred or None for pred in reward_extra_infos_dict.get("pred", [None] * len(right))]
+        answers = [correctness.answer(pred) for pred in reward_extra_infos_dict.get("pred", [None] * len(right))]
         samples = list(zip(data_sources, sample_uids, right, answers, strict=True))
         there = Counter((str(source), str(uid)) for source, uid, _, _ in samples)
         for problem, expected in (expected_acc_counts or {}).items():  # what could not be sampled is wrong

@@ -1,5 +1,6 @@
 """Rows that cannot be trained on are named; the types of a column are as other people's tools write them."""
 
+import json
 from decimal import Decimal
 
 import pyarrow as pa
@@ -96,3 +97,27 @@ def test_check_rows_of_unfit_files(tmp_path):
     pq.write_table(pa.table({"prompt": ["a"]}), tmp_path / "columns.parquet")
     with pytest.raises(ValueError, match="no column 'data_source'"):
         check_rows(tmp_path / "columns.parquet")
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "train.json"])
+def test_json_is_read_as_verl_reads_it(tmp_path, name):
+    rows = [make_row("math", "P", str(i), index=i, split="train", system_prompt="") for i in range(2)]
+    path = tmp_path / name
+    path.write_text("\n".join(map(json.dumps, rows)) if name.endswith("l") else json.dumps(rows))
+    found = check_rows(path)
+    assert (found.count, found.data_sources) == (2, {"math"})
+    path.write_text("{")
+    with pytest.raises(ValueError, match="is not a readable JSON file"):
+        check_rows(path)
+
+
+def test_a_reward_model_needs_prompts_alone(tmp_path):
+    prompt = [{"role": "user", "content": "P"}]
+    path = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist([{"prompt": prompt}]), path)
+    assert check_rows(path, judged_by_rows=False).count == 1
+    with pytest.raises(ValueError, match="has no column 'data_source'"):
+        check_rows(path)
+    pq.write_table(pa.Table.from_pylist([{"prompt": prompt}, {"prompt": []}]), path)
+    with pytest.raises(ValueError, match="row 1: no prompt"):
+        check_rows(path, judged_by_rows=False)

@@ -118,7 +118,7 @@ def test_order_of_the_study(tmp_path):
     assert set(names) == set(SETTINGS)
     todo = list(missing(tmp_path))
     assert todo[:4] == [("grpo", 11), ("g2rl", 11), ("g2rl-placebo", 11), ("grpo", 12)]
-    assert len(set(todo)) == len(todo) == (13 + 2) * 10 + (4 + 1) * 20 + 8 * 3 + (3 + 3 + 3 + 2 + 6) * 3
+    assert len(set(todo)) == len(todo) == (13 + 2) * 10 + (4 + 1) * 20 + (2 + 3 + 1) * 5 + (6 + 3 + 3 + 2 + 2 + 3) * 3
     done = run_file(tmp_path, "g2rl", 11)
     done.parent.mkdir()
     done.touch()

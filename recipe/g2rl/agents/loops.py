@@ -10,6 +10,8 @@ from typing import Any
 from verl.experimental.agent_loop.agent_loop import AgentLoopBase, AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.experimental.agent_loop.tool_agent_loop import ToolAgentLoop
+from verl.workers.rollout.llm_server import FullyAsyncLLMServerClient, LLMServerClient
+from verl.workers.rollout.replica import TokenOutput
 
 from g2rl.end_of_turn import end_of_turn
 
@@ -36,10 +38,27 @@ class Seeded(EndOfTurn):
     """
 
     async def run(self, sampling_params: dict[str, Any], priority: int = 0, **kwargs: Any) -> AgentLoopOutput:
-        seed = response_seed(
-            self.rollout_config.seed, int(kwargs["global_steps"]), kwargs["index"], int(kwargs["session_id"])
-        )
-        return await super().run(sampling_params | {"seed": seed}, priority, **kwargs)
+        # Where responses are stopped and go on in a later step, their parts would have the same seed.
+        if not isinstance(self.server_manager, FullyAsyncLLMServerClient):
+            seed = response_seed(
+                self.rollout_config.seed, int(kwargs["global_steps"]), kwargs["index"], int(kwargs["session_id"])
+            )
+            # A loop runs one response.
+            self.server_manager = SeededClient(self.server_manager, seed)  # type: ignore[assignment]
+        return await super().run(sampling_params, priority, **kwargs)
+
+
+class SeededClient:
+    """Gives each turn of a response its own seed: vLLM starts a request's random numbers at its seed, so that with one
+    seed the second turn would be drawn with the numbers of the first."""
+
+    def __init__(self, client: LLMServerClient, seed: int) -> None:
+        self.client, self.seed, self.turn = client, seed, 0
+
+    async def generate(self, *, sampling_params: dict[str, Any], **kwargs: Any) -> TokenOutput:
+        seed = zlib.crc32(f"{self.seed} {self.turn}".encode()) if self.turn else self.seed
+        self.turn += 1
+        return await self.client.generate(sampling_params=sampling_params | {"seed": seed}, **kwargs)
 
 
 class SingleTurn(EndOfTurn, SingleTurnAgentLoop):

@@ -85,13 +85,29 @@ def _check_method(config: DictConfig, method: Method) -> None:
         )
     columns = pass_columns(config, method)
     computed(columns)
-    if columns and (config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False):
+    if columns and _bypasses(config):
         raise ValueError(
             f"algorithm.rollout_correction.bypass_mode=true skips the log-prob pass that {type(method).__name__} takes "
             f"its {', '.join(sorted(columns))} from; set it to false."
         )
     for input in build_inputs(config, method).values():
         input.check(config)
+    if method.replaces_advantages and config.algorithm.use_kl_in_reward:
+        raise ValueError(
+            f"algorithm.use_kl_in_reward=true has no effect on {type(method).__name__}, whose advantages come from the "
+            "verdicts alone; use actor_rollout_ref.actor.use_kl_loss=true."
+        )
+    reweights = type(method).reweight_advantages is not Method.reweight_advantages and not method.replaces_advantages
+    if reweights and base_estimator(config) == "reinforce_plus_plus":
+        raise ValueError(
+            f"algorithm.adv_estimator=reinforce_plus_plus gives each token an advantage of its own, and "
+            f"{type(method).__name__} re-weights one for the whole response; use {OWN_ESTIMATOR}, or an estimator that "
+            "gives all tokens of a response the same."
+        )
+
+
+def _bypasses(config: DictConfig) -> bool:
+    return bool((config.algorithm.get("rollout_correction") or {}).get("bypass_mode", False))
 
 
 def _check_estimator(config: DictConfig) -> None:
@@ -240,9 +256,11 @@ def _warnings(config: DictConfig) -> list[str]:
     """Settings that do not do what people choose them for."""
     actor, warnings = config.actor_rollout_ref.actor, []
     one_update = config.data.train_batch_size == actor.ppo_mini_batch_size and actor.ppo_epochs == 1
+    # Else the ratio is to other weights' probabilities, or to those that the rollout says.
+    one_update &= trainer_mode(config) != "separate_async" and not _bypasses(config)
     low, high = actor.clip_ratio_low, actor.clip_ratio_high
     loss = actor.policy_loss.loss_mode
-    if one_update and trainer_mode(config) != "separate_async" and (low != high or loss in ("clip_cov", "kl_cov")):
+    if one_update and (low != high or loss in ("clip_cov", "kl_cov")):
         what = f"policy_loss.loss_mode={loss}" if loss != "vanilla" else f"clip_ratio_low={low}, clip_ratio_high={high}"
         warnings.append(
             f"actor_rollout_ref.actor.{what} changes nothing: a batch is one mini-batch and one epoch, so the ratio of "

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from omegaconf import DictConfig, OmegaConf
 from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from verl.utils import hf_processor, hf_tokenizer
 
+from g2rl.data.check import read_rows
 from recipe.g2rl.settings.config import NotThere, data_files
 
 
@@ -67,6 +67,6 @@ def check_templates(config: DictConfig, renderer: PreTrainedTokenizerBase | Proc
 
 def _one_of_each(path: Path, column: str) -> dict[tuple[str, ...], list[dict[str, str]]]:
     found: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for messages in pq.read_table(path, columns=[column])[column].to_pylist():
+    for messages in read_rows(path)[column].to_pylist():
         found.setdefault(tuple(message["role"] for message in messages), messages)
     return found

@@ -86,8 +86,14 @@ def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, s
 
 
 def _isolate(config: DictConfig, path: str, name: str) -> None:
-    """Put our function in the user's place, with the user's among its arguments: verl's managers call it as they do."""
+    """Put our function in the user's place, with the user's among its arguments: verl's managers call it as they do.
+
+    Not under verl's manager `remote`, which takes no coroutine and has processes of its own.
+    """
     function = config.reward.custom_reward_function
+    if config.reward.reward_manager.name == "remote":
+        function.path = function.path and path
+        return
     kwargs = OmegaConf.to_container(function.get("reward_kwargs") or OmegaConf.create({}), resolve=True)
     limits = OmegaConf.to_container(config.reward_limits, resolve=True)
     with open_dict(config):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+import g2rl.utils.resolvers  # noqa: F401  (what the configurations compute)
+
 PACKAGE = Path(__file__).parents[1]
 # ${recipe:FILE} in a configuration is a file of this package
 OmegaConf.register_new_resolver("recipe", lambda name: str(PACKAGE / name), replace=True)

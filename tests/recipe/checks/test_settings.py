@@ -63,6 +63,11 @@ def test_what_does_not_do_what_it_is_chosen_for_is_warned_of(fine, override, nam
         ("actor_rollout_ref.model.path=/no/such/model", ["actor_rollout_ref.model.path", "/no/such/model"]),
         ("data.train_files=/no/such/file.parquet", ["data.train_files", "/no/such/file.parquet", "g2rl.data"]),
         ("algorithm.rollout_correction.bypass_mode=true", ["bypass_mode", "false"]),
+        (
+            ["exploration=maxrl", "algorithm.use_kl_in_reward=true"],
+            ["algorithm.use_kl_in_reward", "MaxRL", "use_kl_loss=true"],
+        ),
+        (["exploration=ucpo", "algorithm.adv_estimator=reinforce_plus_plus"], ["each token", "UCPO"]),
         ("actor_rollout_ref.actor.strategy=megatron", ["actor.strategy", "fsdp2"]),
         ("actor_rollout_ref.actor.use_prefix_grouper=true", ["use_prefix_grouper", "V1"]),
         ("actor_rollout_ref.actor.strategy=fsdp", ["actor.strategy=fsdp", "use fsdp2"]),
@@ -81,7 +86,7 @@ def test_what_does_not_do_what_it_is_chosen_for_is_warned_of(fine, override, nam
 )
 def test_bad_setting_is_named_in_one_sentence(fine, override, names):
     with pytest.raises(ValueError) as error:
-        validate(fine(override))
+        validate(fine(*([override] if isinstance(override, str) else override)))
     message = str(error.value)
     assert "\n" not in message
     for name in names:

@@ -62,3 +62,15 @@ def test_a_function_is_found_from_every_folder(composed, tmp_path, monkeypatch):
         choose_reward(config, {"a"}, {})
         kwargs = config.reward.custom_reward_function.reward_kwargs
         assert kwargs.user_path == str(tmp_path / "mine.py")
+
+
+def test_verls_remote_manager_gets_the_function_itself(composed, tmp_path):
+    """It takes no coroutine, which ours is, and has processes of its own."""
+    (tmp_path / "mine.py").write_text("def compute_score(**_):\n    return 1.0\n")
+    config = composed("reward.reward_manager.name=remote")
+    choose_reward(config, {"openai/gsm8k"}, {})
+    assert config.reward.custom_reward_function.path is None
+    config.reward.custom_reward_function.path = f"file://{tmp_path}/mine.py"
+    choose_reward(config, set(), {})
+    assert config.reward.custom_reward_function.path == str(tmp_path / "mine.py")
+    assert config.reward.custom_reward_function.name == "compute_score"
