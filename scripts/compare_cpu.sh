@@ -22,7 +22,7 @@ for seed in $SEEDS; do
         runs+=("$run")
         [[ -f $run/summary.md ]] && continue
         echo "== $method, seed $seed"
-        bash "scripts/run_${method}_cpu.sh" run_dir="$run" exploration.log_geometry=true \
+        bash scripts/run_g2rl_cpu.sh exploration="$method" run_dir="$run" exploration.log_geometry=true \
             data.seed="$seed" actor_rollout_ref.rollout.seed="$seed" actor_rollout_ref.actor.data_loader_seed="$seed" "$@"
     done
 done

@@ -37,7 +37,11 @@ def read_file(path: Path) -> list[Row]:
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"{path} cannot be read: {error}.") from None
     if kind == ".csv":
-        return list(csv.DictReader(io.StringIO(text, newline="")))
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        for number, row in enumerate(rows):
+            if None in row:
+                raise ValueError(f"{path}, row {number}: more cells than columns; quote texts that hold a comma.")
+        return rows
     rows = _parse(text, str(path))
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise ValueError(f"{path}: a .json file must hold a list of objects.")

@@ -183,7 +183,7 @@ def _with_answers(chosen: ProblemSet, rows: list[Row], where: str, columns: Mapp
             found = [row if {"problem", "answer"} <= row.keys() else chosen.convert(row) for row in rows]
             if all({"problem", "answer"} <= row.keys() for row in found):
                 return found
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, AttributeError):
             pass
     return recognise(rows, where, columns)
 

@@ -111,7 +111,10 @@ def _problem(row: dict, path: Path, number: int) -> Problem:
     for field, value in needed.items():
         if value is None or value == []:
             raise ValueError(f"{path}, row {number}: {field} is missing; prepare the file with `python -m g2rl.data`.")
-    gold = ground_truth_text(reward_model["ground_truth"])
+    try:
+        gold = ground_truth_text(reward_model["ground_truth"])
+    except ValueError as error:
+        raise ValueError(f"{path}, row {number}: reward_model.ground_truth is {error}.") from None
     tests = file_name(gold)
     if tests is not None and not (path.parent / tests).is_file():
         raise ValueError(f"{path}, row {number}: its tests, {path.parent / tests}, are missing; copy them along.")

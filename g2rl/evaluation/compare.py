@@ -10,7 +10,10 @@ from typing import Any
 
 from g2rl.utils.markdown import markdown_table
 
-DECODING_SETTINGS = ("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256")
+DECODING_SETTINGS = (
+    *("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256"),
+    "chat_template_kwargs",
+)
 
 # What the papers say of their decoding, where it depends on the model for each. arXiv:2512.15687: section 4 and
 # appendix A.2. The code results of arXiv:2602.05281 name the number of samples only.
@@ -64,8 +67,9 @@ def split_label(argument: str) -> tuple[str, Path]:
 def labelled(argument: str) -> tuple[str, Path]:
     """LABEL=PATH, or PATH with its name as label; a checkpoint's names its run too: `g2rl-global_step_30`."""
     label, path = split_label(argument)
-    parts = [part for part in path.resolve().parts if part not in ("checkpoints", "actor", "huggingface")]
-    return label or "-".join(parts[-2:] if parts[-1].startswith("global_step_") else parts[-1:]), path
+    parts = [part for part in path.resolve().parts[1:] if part not in ("checkpoints", "actor", "huggingface")]
+    of_run = bool(parts) and parts[-1].startswith("global_step_")
+    return label or "-".join(parts[-2:] if of_run else parts[-1:]) or "model", path
 
 
 def published_results() -> list[dict[str, Any]]:
@@ -126,8 +130,8 @@ def decoding_differences(results: Sequence[tuple[str, dict[str, Any]]]) -> list[
             (label, result["settings"]) for label, result in results if result["settings"]["benchmark"] == benchmark
         ]
         for setting in DECODING_SETTINGS:
-            if len({settings[setting] for _, settings in runs}) > 1:
-                values = ", ".join(f"{label} {_short(settings[setting])}" for label, settings in runs)
+            if len({settings.get(setting) for _, settings in runs}) > 1:
+                values = ", ".join(f"{label} {_short(settings.get(setting))}" for label, settings in runs)
                 lines.append(f"{benchmark}: {setting} differs between the runs: {values}.")
         published = [entry for entry in published_results() if entry["benchmark"] == benchmark]
         notes = {f"{entry['source']}: {entry['note']}" for entry in published if "note" in entry}
@@ -155,7 +159,7 @@ def _metric_order(metric: str) -> tuple[bool, int, str]:
 
 
 def _short(value: Any) -> str:
-    return value[:12] if isinstance(value, str) else str(value)
+    return value[:12] if isinstance(value, str) and not value.startswith("{") else str(value)
 
 
 def _escape(text: str) -> str:

@@ -49,9 +49,15 @@ def open_runs(model: str, benchmarks: Sequence[Benchmark], settings: SamplingSet
     """The run of each benchmark, new or begun earlier.
 
     Raises:
-        ValueError: the model has no language-model head, or a folder holds samples that were drawn with other settings
-            (another number of samples is welcome).
+        ValueError: two benchmarks have one name, the model has no language-model head, or a folder holds samples that
+            were drawn with other settings (another number of samples is welcome).
     """
+    names = [benchmark.name for benchmark in benchmarks]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f"two files are named {twice[0]}, which is also the name of their folder in {out}; rename one, or evaluate "
+            "them one after the other with another --out."
+        )
     check_language_model_head(model)
     fingerprint = model_fingerprint(model)
     runs = []

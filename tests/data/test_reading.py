@@ -53,6 +53,7 @@ def test_a_line_of_csv_ends_where_csv_says(tmp_path):
         ("a.jsonl", b'{"problem": 1}\n{"problem": \n', r"a\.jsonl, line 2 is not valid JSON"),
         ("a.jsonl", b"[1]\n", r"a\.jsonl, line 1 is not a JSON object"),
         ("a.json", b'{"problem": 1}', "list of objects"),
+        ("a.csv", b"problem,answer\n1+1?,2\nPrimes below 1,000?,168\n", r"a\.csv, row 1: more cells"),
         ("a.parquet", b"not parquet", "cannot be read"),
         ("a.jsonl.gz", b"not gzip", "cannot be read"),
         ("a.jsonl", b"\xff\xfe\x00", "cannot be read"),

@@ -129,6 +129,8 @@ def test_a_folder_with_other_settings_is_refused(policy, write_benchmark, sums, 
     open_runs(str(policy), [benchmark], SamplingSettings(num_samples=4, max_tokens=16), tmp_path)
     with pytest.raises(ValueError, match=r"drawn with temperature 0.8 \(now 0.5\), seed 0 \(now 1\); choose another"):
         open_runs(str(policy), [benchmark], other, tmp_path)
+    with pytest.raises(ValueError, match=f"two files are named {benchmark.name}"):
+        open_runs(str(policy), [benchmark, benchmark], settings, tmp_path)
 
 
 def test_the_fingerprint_changes_with_the_weights(policy, tmp_path):

@@ -36,6 +36,8 @@ class RunLog:
     def __init__(self, run_dir: str, total_steps: int) -> None:
         self.total_steps = total_steps
         self.file = open(Path(run_dir) / METRICS_FILE, "a")  # noqa: SIM115  (closed by finish)
+        if (Path(run_dir) / METRICS_FILE).read_bytes()[-1:] not in (b"", b"\n"):
+            self.file.write("\n")  # behind a line that an earlier end of the run has cut off
 
     def log(self, data: dict, step: int) -> None:
         values = {name: float(value) for name, value in data.items() if _is_number(value)}

@@ -58,7 +58,7 @@ def merge(actor: Path, out: Path, lora: str = "merge") -> None:
         lora: "merge" adds the adapters to the weights, "adapter" writes them alone; without adapters no matter.
 
     Raises:
-        ValueError: a file of the checkpoint is missing or damaged, or it has no adapters to write.
+        ValueError: a file of the checkpoint is missing or damaged, it has no adapters to write, or the merger died.
     """
     has_adapters = (actor / LORA).exists()
     if lora == "adapter" and not has_adapters:
@@ -67,7 +67,12 @@ def merge(actor: Path, out: Path, lora: str = "merge") -> None:
     with atomic_folder(out) as folder:
         merger = subprocess.run([*command, "--target_dir", str(folder)], capture_output=True, text=True)
         if merger.returncode:
-            reason = merger.stderr.strip().splitlines()[-1]
+            if merger.returncode < 0:
+                raise ValueError(
+                    f"{actor} could not be merged: signal {-merger.returncode} ended the merger, as on a machine that "
+                    "runs out of memory."
+                )
+            reason = (merger.stderr.strip().splitlines() or ["it says nothing"])[-1]
             raise ValueError(f"{actor} could not be merged ({reason}); is a file of the checkpoint missing?")
         if has_adapters and lora == "merge":
             _merge_adapter(folder)
