@@ -18,6 +18,7 @@ from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
 LEVELS = (0.75, 0.85)
+PLOTTED = ("grpo", "g2rl", "g2rl-placebo", "g2rl-neutral", "maxrl", "weighted", "weighted-placebo", "weighted-oracle")
 STACK_MEASURES = ("pass@1", "derivations of sums")
 
 
@@ -178,7 +179,7 @@ def table_of_stacks(laboratory: Mapping[str, Sequence[Run]], verl: Sequence[Run]
 
 def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
     """Derivations of sums over pass@1, along the runs: means over the seeds at each step."""
-    colors = dict(zip(groups, ("#000000", "#D55E00", *OTHER_COLORS) * len(groups), strict=False))
+    colors = dict(zip(groups, ("#000000", "#D55E00", *OTHER_COLORS), strict=False))
     with figure(1, 2, width=4.5, height=3.4) as (fig, (curve, steps)):
         for name, runs in groups.items():
             common = sorted(set.intersection(*(set(run.evaluations) for run in runs)))
@@ -229,8 +230,8 @@ def write_all(folder: Path) -> None:
     of_room = room.read(folder, SEEDS)
     if of_room:
         write_csv(of_room, room.MEASURES, folder / "room.csv")
-    many = {name: runs for name, runs in groups.items() if len(runs) >= FEWEST}
-    plot(many or groups, folder / "derivations.png")
+    if plotted := {name: runs for name, runs in groups.items() if name in PLOTTED}:
+        plot(plotted, folder / "derivations.png")
     text = "\n\n".join(
         [
             f"<!-- made by `python -m g2rl.lab.tables` from {len(runs)} runs -->",
