@@ -67,7 +67,8 @@ def split_label(argument: str) -> tuple[str, Path]:
 def labelled(argument: str) -> tuple[str, Path]:
     """LABEL=PATH, or PATH with its name as label; a checkpoint's names its run too: `g2rl-global_step_30`."""
     label, path = split_label(argument)
-    parts = [part for part in path.resolve().parts[1:] if part not in ("checkpoints", "actor", "huggingface")]
+    rooms = ("checkpoints", "actor", "huggingface", "evaluation")  # of a run's folder
+    parts = [part for part in path.resolve().parts[1:] if part not in rooms]
     of_run = bool(parts) and parts[-1].startswith("global_step_")
     return label or "-".join(parts[-2:] if of_run else parts[-1:]) or "model", path
 

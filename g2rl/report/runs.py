@@ -65,6 +65,8 @@ def load_run(argument: str) -> Run:
 def label_of(folder: Path) -> str:
     """`g2rl` for `runs/g2rl_seed1`, `runs/g2rl-seed-2` and `runs/g2rl/seed3`."""
     folder = folder.resolve()
+    if folder.name == "evaluation":  # of a run, as scripts/reproduce_paper.sh leaves it
+        folder = folder.parent
     name = re.sub(r"[-_.]?seed[-_=]?\d+$", "", folder.name)
     return name or folder.parent.name
 

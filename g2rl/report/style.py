@@ -30,9 +30,10 @@ _RC: Any = {
 
 
 def label_colors(labels: Sequence[str]) -> dict[str, str]:
-    """A colour for each label; a method's name always has its own."""
-    others = cycle(OTHER_COLORS)
-    return {label: METHOD_COLORS.get(label.lower()) or next(others) for label in labels}
+    """A colour for each label; a method's name always has its own. From the twelfth label on they repeat."""
+    own = {label: METHOD_COLORS[label.lower()] for label in labels if label.lower() in METHOD_COLORS}
+    others = cycle(color for color in (*OTHER_COLORS, *METHOD_COLORS.values()) if color not in own.values())
+    return {label: own.get(label) or next(others) for label in labels}
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from g2rl.report import plot_run, summary_table
 from g2rl.report.__main__ import main
 from g2rl.report.curves import draw_series, pass_at_k_curves
 from g2rl.report.runs import by_label, label_of, load_run, read_metrics
-from g2rl.report.style import METHOD_COLORS, figure
+from g2rl.report.style import METHOD_COLORS, figure, label_colors
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -75,6 +75,9 @@ def test_labels_put_seeds_together(tmp_path):
     for name in ("g2rl_seed1", "g2rl-seed-2", "g2rl.seed=3", "g2rl/seed4"):
         assert label_of(tmp_path / name) == "g2rl"
     assert label_of(tmp_path / "g2rl_1") == "g2rl_1"
+    assert label_of(tmp_path / "g2rl-seed1/evaluation") == "g2rl"
+    colors = label_colors(["g2rl", *"abcdefghij"])
+    assert len(set(colors.values())) == 11 and colors["g2rl"] == METHOD_COLORS["g2rl"]
     write_run(tmp_path / "a_seed1", 1)
     write_run(tmp_path / "a_seed2", 2)
     runs = [load_run(str(tmp_path / "a_seed1")), load_run(f"b={tmp_path}/a_seed2"), load_run(str(tmp_path / "a_seed2"))]
