@@ -46,8 +46,8 @@ def ground_truth_text(value: Any) -> str:
     raise ValueError(f"a {type(value).__name__} of {len(value)}" if hasattr(value, "__len__") else repr(value))
 
 
-def read_rows(path: Path) -> pa.Table:
-    """The rows of a file of verl's: parquet, or JSON as its dataset reads it.
+def read_rows(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a file of verl's, or some of their columns: parquet, or JSON as its dataset reads it.
 
     Raises:
         ValueError: the file cannot be read.
@@ -56,11 +56,12 @@ def read_rows(path: Path) -> pa.Table:
         import datasets  # here: a second of importing that parquet does without
 
         try:
-            return datasets.load_dataset("json", data_files=str(path))["train"].with_format("arrow")[:]
+            rows = datasets.load_dataset("json", data_files=str(path))["train"].with_format("arrow")[:]
+            return rows if columns is None else rows.select(columns)
         except (OSError, datasets.exceptions.DatasetGenerationError) as error:
             raise ValueError(f"{path} is not a readable JSON file: {error.__cause__ or error}.") from None
     try:
-        return pq.read_table(path)
+        return pq.read_table(path, columns=columns)
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} is not a readable parquet file: {error}.") from None
 

@@ -11,7 +11,14 @@ from typing import Any
 from g2rl.utils.markdown import markdown_table
 
 DECODING_SETTINGS = (
-    *("temperature", "top_p", "top_k", "max_tokens", "num_samples", "seed", "dtype", "data_sha256"),
+    "temperature",
+    "top_p",
+    "top_k",
+    "max_tokens",
+    "num_samples",
+    "seed",
+    "dtype",
+    "data_sha256",
     "chat_template_kwargs",
 )
 
@@ -132,7 +139,7 @@ def decoding_differences(results: Sequence[tuple[str, dict[str, Any]]]) -> list[
         ]
         for setting in DECODING_SETTINGS:
             if len({settings.get(setting) for _, settings in runs}) > 1:
-                values = ", ".join(f"{label} {_short(settings.get(setting))}" for label, settings in runs)
+                values = ", ".join(f"{label} {_short(setting, settings.get(setting))}" for label, settings in runs)
                 lines.append(f"{benchmark}: {setting} differs between the runs: {values}.")
         published = [entry for entry in published_results() if entry["benchmark"] == benchmark]
         notes = {f"{entry['source']}: {entry['note']}" for entry in published if "note" in entry}
@@ -159,8 +166,8 @@ def _metric_order(metric: str) -> tuple[bool, int, str]:
     return metric != "pass@1", int(k or 0), kind
 
 
-def _short(value: Any) -> str:
-    return value[:12] if isinstance(value, str) and not value.startswith("{") else str(value)
+def _short(setting: str, value: Any) -> str:
+    return str(value)[:12] if setting == "data_sha256" else str(value)
 
 
 def _escape(text: str) -> str:

@@ -13,7 +13,7 @@ from g2rl.lab import room_tables as room
 from g2rl.lab.measures import LAST, MEASURES, Run, at_level, crossings, end, read_run
 from g2rl.lab.statistics import FEWEST, bootstrap, holm, p_value, paired, share_of_oracle, shown_difference, spread
 from g2rl.lab.study import CONFIRMATION_SEEDS, FOLDER, SEEDS, SETTINGS
-from g2rl.report.style import OTHER_COLORS, figure, legend, save
+from g2rl.report.style import figure, label_colors, legend, save
 from g2rl.utils.files import atomic_file
 from g2rl.utils.markdown import markdown_table
 
@@ -179,7 +179,7 @@ def table_of_stacks(laboratory: Mapping[str, Sequence[Run]], verl: Sequence[Run]
 
 def plot(groups: Mapping[str, Sequence[Run]], path: Path) -> None:
     """Derivations of sums over pass@1, along the runs: means over the seeds at each step."""
-    colors = dict(zip(groups, ("#000000", "#D55E00", *OTHER_COLORS), strict=False))
+    colors = label_colors(list(groups))
     with figure(1, 2, width=4.5, height=3.4) as (fig, (curve, steps)):
         for name, runs in groups.items():
             common = sorted(set.intersection(*(set(run.evaluations) for run in runs)))

@@ -85,6 +85,11 @@ class Method:
         return self.needs | {"features"} if self.log_geometry else self.needs
 
     @property
+    def reweights(self) -> bool:
+        """Whether the method changes the standardised advantages."""
+        return type(self).reweight_advantages is not Method.reweight_advantages
+
+    @property
     def smallest_group(self) -> int:
         """The fewest responses to a prompt that the method can compare."""
         return 2

@@ -29,7 +29,7 @@ def valid(infos: Sequence[Mapping[str, Any]]) -> Tensor:
 
 def answer(pred: Any) -> str | None:
     """The final answer as text: a reward function of the user's may give a number."""
-    return None if pred is None or str(pred) == "" else str(pred)
+    return None if pred is None else str(pred) or None
 
 
 def reward_gap(scores: Tensor, correct: Tensor) -> float | None:

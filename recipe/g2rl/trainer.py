@@ -25,7 +25,7 @@ from verl.utils.seqlen_balancing import log_seqlen_unbalance
 from verl.workers.engine_workers import ActorRolloutRefWorker
 
 from g2rl.evaluation import equal_in_pool, validation_metrics
-from g2rl.methods.base import Method, Samples, shaped_rewards
+from g2rl.methods.base import Samples, shaped_rewards
 from g2rl.methods.build import build_method
 from g2rl.verify import VerifierPool, verifier_table
 from recipe.g2rl import correctness
@@ -136,7 +136,7 @@ class ExplorationHooks(WholeCheckpoints):
         batch = super()._compute_advantage(batch, metrics)
         if change_R.any():
             _put(batch, rm_scores=scores)  # what verl logs of a step is the user's own reward
-        if type(self.method).reweight_advantages is not Method.reweight_advantages:
+        if self.method.reweights:
             data = _fetch(batch, "advantages", "response_mask")  # rejection sampling has changed the mask by now
             advantages, mask = data["advantages"], data["response_mask"]
             standardised_R = of_responses(advantages, mask, rows)

@@ -3,6 +3,7 @@
 from omegaconf import DictConfig
 
 from g2rl.data.check import check_rows
+from recipe.g2rl.rewards.selection import judged_by_rows
 from recipe.g2rl.settings.config import NotThere, check_model_path, data_files
 
 
@@ -26,9 +27,6 @@ def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], dict[str, 
         NotThere: a file is missing.
         ValueError: a row that cannot be trained on.
     """
-    reward = config.reward
-    of_model_or_manager = reward.reward_model.enable or reward.reward_manager.source != "register"
-    judged_by_rows = bool(reward.custom_reward_function.path) or not of_model_or_manager
     sources: set[str] = set()
     unreadable: dict[str, str] = {}
     rows = {"train_files": 0, "val_files": 0}
@@ -36,7 +34,7 @@ def check_data(config: DictConfig) -> tuple[set[str], dict[str, int], dict[str, 
         for path in data_files(config, setting):
             if not path.is_file():
                 raise NotThere(f"data.{setting}: {path} does not exist; make it with `python -m g2rl.data`.")
-            found = check_rows(path, config.data.prompt_key, judged_by_rows=judged_by_rows)
+            found = check_rows(path, config.data.prompt_key, judged_by_rows=judged_by_rows(config))
             sources |= found.data_sources
             rows[setting] += found.count
             unreadable = found.unreadable | unreadable

@@ -97,8 +97,8 @@ def _check_method(config: DictConfig, method: Method) -> None:
             f"algorithm.use_kl_in_reward=true has no effect on {type(method).__name__}, whose advantages come from the "
             "verdicts alone; use actor_rollout_ref.actor.use_kl_loss=true."
         )
-    reweights = type(method).reweight_advantages is not Method.reweight_advantages and not method.replaces_advantages
-    if reweights and base_estimator(config) == "reinforce_plus_plus":
+    of_the_estimator = method.reweights and not method.replaces_advantages
+    if of_the_estimator and base_estimator(config) == "reinforce_plus_plus":
         raise ValueError(
             f"algorithm.adv_estimator=reinforce_plus_plus gives each token an advantage of its own, and "
             f"{type(method).__name__} re-weights one for the whole response; use {OWN_ESTIMATOR}, or an estimator that "

@@ -67,6 +67,6 @@ def check_templates(config: DictConfig, renderer: PreTrainedTokenizerBase | Proc
 
 def _one_of_each(path: Path, column: str) -> dict[tuple[str, ...], list[dict[str, str]]]:
     found: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    for messages in read_rows(path)[column].to_pylist():
+    for messages in read_rows(path, [column])[column].to_pylist():
         found.setdefault(tuple(message["role"] for message in messages), messages)
     return found

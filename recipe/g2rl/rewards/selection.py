@@ -85,6 +85,13 @@ def choose_reward(config: DictConfig, sources: set[str], unreadable: dict[str, s
     return f"rewards: verl's scorers for {named_sources}, reward manager {reward.reward_manager.name}"
 
 
+def judged_by_rows(config: DictConfig) -> bool:
+    """Whether data source and ground truth decide; a reward model or manager of the user's may need neither."""
+    reward = config.reward
+    of_the_users = reward.reward_model.enable or reward.reward_manager.source != "register"
+    return bool(reward.custom_reward_function.path) or not of_the_users
+
+
 def _isolate(config: DictConfig, path: str, name: str) -> None:
     """Put our function in the user's place, with the user's among its arguments: verl's managers call it as they do.
 

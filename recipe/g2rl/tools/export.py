@@ -66,12 +66,12 @@ def merge(actor: Path, out: Path, lora: str = "merge") -> None:
     command = [sys.executable, "-m", "verl.model_merger", "merge", "--backend", "fsdp", "--local_dir", str(actor)]
     with atomic_folder(out) as folder:
         merger = subprocess.run([*command, "--target_dir", str(folder)], capture_output=True, text=True)
+        if merger.returncode < 0:
+            raise ValueError(
+                f"{actor} could not be merged: signal {-merger.returncode} ended the merger, as on a machine that runs "
+                "out of memory."
+            )
         if merger.returncode:
-            if merger.returncode < 0:
-                raise ValueError(
-                    f"{actor} could not be merged: signal {-merger.returncode} ended the merger, as on a machine that "
-                    "runs out of memory."
-                )
             reason = (merger.stderr.strip().splitlines() or ["it says nothing"])[-1]
             raise ValueError(f"{actor} could not be merged ({reason}); is a file of the checkpoint missing?")
         if has_adapters and lora == "merge":
